@@ -1,0 +1,1 @@
+"""The HTTP API: HTTP in, JSON out, and nothing of HTTP below it."""

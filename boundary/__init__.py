@@ -1,0 +1,1 @@
+"""Boundary access: what may cross between networks, and why."""

@@ -1,0 +1,1 @@
+"""Platforms above and below us: registration upward, sharing, forwarding."""

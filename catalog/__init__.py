@@ -1,0 +1,1 @@
+"""The catalogue of a device or platform: codes, tree, assembly, differences."""

@@ -1,0 +1,1 @@
+"""The conformance suite: its own strict reader, it grades any server."""

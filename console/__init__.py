@@ -1,0 +1,1 @@
+"""The web console: built static files and where they lie."""

@@ -1,0 +1,1 @@
+//! Threads, sockets and timers around the pure media crate.

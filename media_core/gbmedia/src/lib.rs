@@ -1,0 +1,2 @@
+//! GB/T 28181 media without I/O: bytes and time go in, frames and packets come out.
+#![forbid(unsafe_code)]

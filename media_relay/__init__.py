@@ -1,0 +1,1 @@
+"""Media sessions over the Rust core: ports, SSRCs, receivers, relays, outputs."""

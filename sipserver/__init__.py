@@ -1,0 +1,1 @@
+"""SIP signalling for GB/T 28181: protocol core, transport and device services."""

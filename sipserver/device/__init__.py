@@ -1,0 +1,1 @@
+"""GB/T 28181 services towards devices: registration, presence, queries, sessions."""

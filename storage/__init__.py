@@ -1,0 +1,1 @@
+"""SQL storage of what must outlive the process."""
