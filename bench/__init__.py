@@ -1,0 +1,1 @@
+"""Benchmarks of the product against reference programs, see docs/performance.md."""
