@@ -27,6 +27,10 @@ $(VENV)/.installed: requirements/dev.txt $(VENV)/bin/uv
 .PHONY: install
 install: $(VENV)/.installed ## Create .venv with the locked dependencies
 
+.PHONY: hooks
+hooks: install ## Run the checks before each commit
+	$(VENV)/bin/pre-commit install
+
 .PHONY: lock
 lock: $(VENV)/bin/uv ## Resolve the dependencies anew into requirements/
 	$(UV) pip compile --quiet --generate-hashes --no-annotate --no-header --no-emit-index-url --group dev pyproject.toml -o requirements/dev.txt
