@@ -1,0 +1,277 @@
+"""Header values as small frozen values: Via, CSeq, From/To/Contact, and how lists are split.
+
+Each ``parse_*`` takes the value as it stood on the wire (folded lines already joined) and either
+returns it or raises :exc:`MalformedMessage`. The first regular expression of a pair reads what
+devices send day in, day out; what it does not match goes through the patient reader behind it.
+No expression has two neighbouring repetitions that can match the same character, so none takes
+more than linear time on hostile input.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from sipserver.sip.errors import MalformedMessage
+from sipserver.sip.uri import WILDCARD, Uri, parse_uri
+
+COMPACT: Final = {
+    b"v": b"via",
+    b"f": b"from",
+    b"t": b"to",
+    b"i": b"call-id",
+    b"m": b"contact",
+    b"l": b"content-length",
+    b"c": b"content-type",
+    b"s": b"subject",
+    b"k": b"supported",
+    b"e": b"content-encoding",
+    b"o": b"event",  # RFC 6665 section 8.4
+    b"u": b"allow-events",
+    b"r": b"refer-to",  # RFC 3515
+    b"a": b"accept-contact",  # RFC 3841
+    b"j": b"reject-contact",
+    b"d": b"request-disposition",
+    b"b": b"referred-by",  # RFC 3892
+    b"x": b"session-expires",  # RFC 4028
+    b"y": b"identity",  # RFC 8224
+}
+
+MAX_CSEQ: Final = 2**32 - 1
+"""RFC 3261 8.1.1.5 ends at 2**31 - 1; devices with an unsigned counter run past it."""
+
+MAX_LIST: Final = 128
+"""Values of one header field; RFC 4475's longest request has 34 Vias, a GB path at most ten."""
+
+_TOKEN: Final = re.compile(rb"[\w\-.!%*+`'~]+", re.ASCII)
+_VIA: Final = re.compile(
+    rb"SIP/2\.0/([A-Za-z]+) ([^\s;:,\[\]]+)(?::(\d{1,5}))?((?:;[\w-]+(?:=[^\s;,\"]*)?)*)", re.ASCII
+)
+_VIA_LENIENT: Final = re.compile(
+    rb"SIP\s*/\s*2\.0\s*/\s*([\w\-.!%*+`'~]+)\s+(\[[0-9a-f:.]+\]|[^\s;:,\[\]]+)"
+    rb"(?:\s*:\s*(\d{1,5}))?\s*(;.*)?",
+    re.IGNORECASE | re.ASCII | re.DOTALL,
+)
+_NAME_ADDR: Final = re.compile(
+    rb'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"\s*|(?P<display>[^"<>,;]*))<(?P<uri>[^<>]*)>(?P<tail>.*)',
+    re.DOTALL,
+)
+_PLAIN_ADDR: Final = re.compile(
+    rb"<(sips?):(?:([^\s<>\"@;?:]*)@)?([^\s<>\"@;?:,\[\]]*)(?::(\d{1,4}))?>(;tag=[^\s;,=\"<>]+)?"
+)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+
+
+class Via(NamedTuple):
+    """One hop, RFC 3261 section 20.42."""
+
+    transport: str
+    host: str
+    port: int | None
+    branch: bytes
+    """Empty when the hop speaks RFC 2543."""
+    sent_by: bytes
+    """Host and port as written: part of the transaction's key (RFC 3261 17.2.3)."""
+    parameters: bytes = b""
+
+
+class CSeq(NamedTuple):
+    number: int
+    method: str
+
+
+class NameAddr(NamedTuple):
+    """From, To, Contact, Route: ``"display" <uri>;parameters``."""
+
+    display: str
+    uri: Uri
+    raw_parameters: bytes = b""
+    """Header parameters as written, with the leading ``;``."""
+    uri_text: str = ""
+    """The URI as written: what a Request-URI or a To of ours repeats."""
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {
+            name.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+            for name, value in parse_parameters(self.raw_parameters)
+        }
+
+    @property
+    def tag(self) -> str:
+        """Empty when there is none."""
+        raw = self.raw_parameters
+        if raw.startswith(b";tag=") and raw.find(b";", 5) < 0:
+            return raw[5:].decode("utf-8", "replace")
+        return self.parameters.get("tag", "")
+
+
+def split_values(value: bytes, separator: bytes = b",") -> list[bytes]:
+    """Split at separators that stand outside quotes and angle brackets; bounded by MAX_LIST."""
+    if separator not in value:
+        return [value]
+    if b'"' not in value and b"<" not in value:
+        parts = value.split(separator)
+    else:
+        parts = _split_quoted(value, separator[0])
+    if len(parts) > MAX_LIST:
+        raise MalformedMessage("too many values in one header", where=repr(value[:64]))
+    return [part.strip() for part in parts]
+
+
+def _split_quoted(value: bytes, separator: int) -> list[bytes]:
+    parts = []
+    start = 0
+    quoted = angle = escaped = False
+    for position, byte in enumerate(value):
+        if escaped:
+            escaped = False
+        elif quoted:
+            escaped = byte == 0x5C  # backslash
+            quoted = byte != 0x22
+        elif byte == 0x22:
+            quoted = True
+        elif byte in (0x3C, 0x3E):
+            angle = byte == 0x3C
+        elif byte == separator and not angle:
+            parts.append(value[start:position])
+            start = position + 1
+    if quoted or angle:
+        raise MalformedMessage("unbalanced quote or bracket", where=repr(value[:64]))
+    parts.append(value[start:])
+    return parts
+
+
+def parse_parameters(raw: bytes, separator: bytes = b";") -> list[tuple[bytes, bytes]]:
+    """``;name=value;name`` -> lower-case names, values without quotes, in order."""
+    if not raw:
+        return []
+    first, *parts = split_values(raw, separator)
+    if first:
+        raise MalformedMessage("parameters must begin with a separator", where=repr(raw[:64]))
+    found = []
+    for part in parts:
+        name, _, value = part.partition(b"=")
+        name, value = name.strip().lower(), value.strip()
+        if not name and not value:
+            raise MalformedMessage("empty parameter", where=repr(raw[:64]))
+        if value[:1] == b'"' and value[-1:] == b'"' and len(value) > 1:
+            value = value[1:-1]
+        found.append((name, value))
+    return found
+
+
+def parse_via(raw: bytes) -> Via:
+    """One Via value."""
+    match = _VIA.fullmatch(raw)
+    if match is not None:
+        transport, host, port, parameters = match.groups()
+        at = parameters.find(b";branch=")
+        if at >= 0:
+            end = parameters.find(b";", at + 8)
+            branch = parameters[at + 8 :] if end < 0 else parameters[at + 8 : end]
+        else:
+            branch = _parameter(parameters, b"branch")
+    else:
+        match = _VIA_LENIENT.fullmatch(raw.strip())
+        if match is None:
+            raise MalformedMessage("bad Via", where=repr(raw[:64]))
+        transport, host, port, parameters = match.groups(b"")
+        branch = _parameter(parameters, b"branch")
+    if port and int(port) > 65535:
+        raise MalformedMessage("bad port in Via", where=repr(raw[:64]))
+    return Via(
+        transport.decode().upper(),
+        host.decode("utf-8", "replace"),
+        int(port) if port else None,
+        branch,
+        host + b":" + port if port else host,
+        parameters,
+    )
+
+
+def _parameter(raw: bytes, wanted: bytes) -> bytes:
+    return next((value for name, value in parse_parameters(raw) if name == wanted), b"")
+
+
+def parse_name_addr(raw: bytes) -> NameAddr:
+    """``"display" <uri>;parameters`` or ``uri;parameters`` (RFC 3261 20.10)."""
+    if raw == b"*":
+        return NameAddr("", WILDCARD, b"", "*")
+    plain = _PLAIN_ADDR.fullmatch(raw)
+    if plain is not None and (plain[2] or plain[3]):
+        return _plain_name_addr(raw, plain)
+    match = _NAME_ADDR.fullmatch(raw)
+    if match is None:
+        return _parse_addr_spec(raw)
+    quoted, display, uri, tail = match.groups()
+    tail = tail.strip()
+    if tail and not tail.startswith(b";tag="):
+        parse_parameters(tail)
+    uri = uri.strip()
+    if quoted is not None:
+        name = _ESCAPED.sub(r"\1", quoted.decode("utf-8", "replace"))
+    else:
+        name = display.strip().decode("utf-8", "replace")
+    return NameAddr(name, _parse_address_uri(uri), tail, uri.decode("utf-8", "replace"))
+
+
+def _plain_name_addr(raw: bytes, match: re.Match[bytes]) -> NameAddr:
+    scheme, user, host, port, tag = match.groups()
+    uri = Uri(
+        scheme.decode(),
+        user.decode("utf-8", "replace") if user else "",
+        host.decode("utf-8", "replace"),
+        int(port) if port else None,
+    )
+    end = len(raw) - 1 - (len(tag) if tag else 0)
+    return NameAddr("", uri, tag or b"", raw[1:end].decode("utf-8", "replace"))
+
+
+def plain_tag(raw: bytes) -> bytes | None:
+    """The tag of ``<sip:user@host>;tag=..`` (empty without), ``None`` when it is not so plain."""
+    match = _PLAIN_ADDR.fullmatch(raw)
+    if match is None or not (match[2] or match[3]):
+        return None
+    return match[5][5:] if match[5] else b""
+
+
+def _parse_addr_spec(raw: bytes) -> NameAddr:
+    """Without brackets ``;`` begins header parameters, and ``?`` and ``,`` are forbidden."""
+    uri, semicolon, rest = raw.partition(b";")
+    uri = uri.strip()
+    if b"?" in uri or b"," in uri or b'"' in uri:
+        raise MalformedMessage("this URI must stand in <>", where=repr(raw[:64]))
+    tail = semicolon + rest.strip()
+    parse_parameters(tail)
+    return NameAddr("", _parse_address_uri(uri), tail, uri.decode("utf-8", "replace"))
+
+
+def _parse_address_uri(raw: bytes) -> Uri:
+    try:
+        return parse_uri(raw)
+    except MalformedMessage as error:  # 416 is for Request-URIs alone (RFC 3261 8.2.2.1)
+        raise MalformedMessage(error.reason, where=repr(raw[:64])) from None
+
+
+def parse_cseq(raw: bytes) -> CSeq:
+    number, _, method = raw.partition(b" ")
+    if b"\t" in number:
+        number, _, method = raw.partition(b"\t")
+    if not number.isdigit() or len(number) > 10 or int(number) > MAX_CSEQ:
+        raise MalformedMessage("bad CSeq", where=repr(raw[:32]))
+    method = method.strip()
+    if not _TOKEN.fullmatch(method):
+        raise MalformedMessage("bad CSeq", where=repr(raw[:32]))
+    return CSeq(int(number), method.decode())
+
+
+def parse_number(raw: bytes, name: str, limit: int) -> int:
+    """A decimal number; digits are bounded before ``int()``."""
+    if not raw.isdigit() or len(raw) > 20 or int(raw) > limit:
+        raise MalformedMessage(f"bad {name}", where=repr(raw[:32]))
+    return int(raw)
+
+
+def is_token(raw: bytes) -> bool:
+    return _TOKEN.fullmatch(raw) is not None
