@@ -4,5 +4,9 @@
 pub mod frame;
 pub mod ingest;
 pub mod quirk;
+pub mod reorder;
+pub mod rfc4571;
+pub mod rtcp;
 pub mod rtp;
+pub mod ssrc;
 pub mod stats;

@@ -58,6 +58,15 @@ impl<'a> RtpPacket<'a> {
         }
     }
 
+    /// A packet taken apart before, and checked then.
+    pub(crate) fn from_parts(head: &'a [u8; HEADER_SIZE], payload: &'a [u8]) -> Self {
+        Self { head, payload }
+    }
+
+    pub(crate) fn head(&self) -> &'a [u8; HEADER_SIZE] {
+        self.head
+    }
+
     #[cold]
     fn payload_behind_options(first: u8, rest: &[u8]) -> Result<&[u8], RtpError> {
         let csrc = usize::from(first & 0x0F) * 4;
