@@ -1,0 +1,1 @@
+"""The SQL database: schema, migrations, one writer, and one repository per aggregate."""

@@ -1,0 +1,66 @@
+"""When devices came and went, and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import delete, insert, select
+
+from sipserver.device.history import PresenceEdge
+from storage.sql.database import Database
+from storage.sql.schema import presence
+
+_INSERT: Final = insert(presence)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEdge:
+    id: int
+    """Grows with time; the key of the next page."""
+    edge: PresenceEdge
+
+
+class SqlPresenceLog:
+    """A ``PresenceLog`` of :mod:`sipserver.device.history`, and its reader."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append(self, edges: Sequence[PresenceEdge]) -> None:
+        """Queue ``edges`` for the writer.
+
+        :raises BlockingIOError: when the queue is full; the batch is lost, and counted by both
+        """
+        rows = [
+            {
+                "device_id": edge.device_id,
+                "at": edge.at,
+                "online": edge.online,
+                "reason": edge.reason,
+            }
+            for edge in edges
+        ]
+        if not self._database.writer.submit(_INSERT, rows):
+            raise BlockingIOError("the write queue of the database is full")
+
+    async def newest(
+        self, *, device_id: str = "", before: int | None = None, limit: int = 100
+    ) -> list[StoredEdge]:
+        """The newest first; ``before`` continues a page."""
+        query = select(presence).order_by(presence.c.id.desc()).limit(limit)
+        if device_id:
+            query = query.where(presence.c.device_id == device_id)
+        if before is not None:
+            query = query.where(presence.c.id < before)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return [
+            StoredEdge(row.id, PresenceEdge(row.device_id, row.at, row.online, row.reason))
+            for row in rows
+        ]
+
+    async def forget_before(self, at: float) -> int:
+        """Delete what is older; returns how many."""
+        query = delete(presence).where(presence.c.at < at)
+        return await self._database.writer.run(
+            lambda connection: connection.execute(query).rowcount
+        )
