@@ -1,0 +1,65 @@
+"""What a vendor needs differently, as data.
+
+A profile is a default below the account's own settings: the operator always wins.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from manscdp.edition import Edition, effective_edition, parse_edition
+from sipserver.device.accounts import DeviceAccount
+
+OWN_EDITION: Final = Edition.GB2022
+"""Sent as X-GB-Ver in every answer to a REGISTER (annex I)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorProfile:
+    name: str
+    pattern: re.Pattern[str]
+    """Searched in User-Agent, and in Manufacturer once DeviceInfo has answered."""
+    send_date: bool = True
+    stream_selector: str = "standard"
+
+
+GENERIC: Final = VendorProfile(name="generic", pattern=re.compile(""))
+
+PROFILES: Final = (
+    # A TP-Link camera shifts its clock by the zone when it reads Date.
+    VendorProfile(
+        name="tp-link",
+        pattern=re.compile(r"tp-?link|mercury", re.I),
+        send_date=False,
+        stream_selector="streammode",
+    ),
+    VendorProfile(
+        name="dahua", pattern=re.compile(r"dahua|\bdh-", re.I), stream_selector="streamprofile"
+    ),
+    VendorProfile(name="hikvision", pattern=re.compile(r"hikvision|\bhik", re.I)),
+    VendorProfile(name="uniview", pattern=re.compile(r"uniview|\bunv\b", re.I)),
+    VendorProfile(name="tiandy", pattern=re.compile(r"tiandy", re.I)),
+)
+
+
+def profile_of(*descriptions: str) -> VendorProfile:
+    """The first profile that knows one of the texts, else the generic one."""
+    for profile in PROFILES:
+        if any(profile.pattern.search(text) for text in descriptions if text):
+            return profile
+    return GENERIC
+
+
+def send_date(account: DeviceAccount, profile: VendorProfile) -> bool:
+    return profile.send_date if account.send_date is None else account.send_date
+
+
+def stream_selector(account: DeviceAccount, profile: VendorProfile) -> str:
+    return account.stream_selector or profile.stream_selector
+
+
+def common_edition(account: DeviceAccount, announced: str | None) -> Edition:
+    """min(ours, the peer's): the side with the higher version adapts, annex I."""
+    return effective_edition(OWN_EDITION, parse_edition(account.edition or announced))
