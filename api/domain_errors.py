@@ -9,6 +9,7 @@ from api.errors import (
     DEVICE_SILENT,
     DEVICE_UNREACHABLE,
     OVERLOADED,
+    SHUTTING_DOWN,
     UNKNOWN_CHANNEL,
     UNKNOWN_DEVICE,
     UNKNOWN_SESSION,
@@ -26,6 +27,5 @@ DOMAIN_ERRORS: Final[Mapping[type[Exception], Problem]] = {
     device.DeviceRefused: DEVICE_REFUSED,
     device.DeviceSilent: DEVICE_SILENT,
     sessions.UnknownSession: UNKNOWN_SESSION,
-    sessions.UnknownChannel: UNKNOWN_CHANNEL,
-    sessions.DeviceNotOnline: DEVICE_OFFLINE,
+    sessions.ShuttingDown: SHUTTING_DOWN,
 }

@@ -221,6 +221,24 @@ DEVICE_MALFORMED = Problem(
     "Note its model and firmware and report the answer named in detail.",
     "请记录设备型号和固件版本，并反馈 detail 中的应答。",
 )
+PLAY_FAILED = Problem(
+    502,
+    "play_failed",
+    "The play failed; code, message and next step are those of its verdict, and the status is 409"
+    " (request), 502 (device), 503 (platform) or 504 (network).",
+    "点播失败；code、message 与 next_step 即为结论，状态码为 409（请求）、502（设备）、503（平台）"
+    "或 504（网络）。",
+    "See next_step, and the stages of the session.",
+    "请见 next_step 以及会话的各阶段。",
+)
+PLAY_STOPPED = Problem(
+    409,
+    "play_stopped",
+    "The session was stopped before there was a picture.",
+    "会话在出图之前被停止。",
+    "Play again.",
+    "请重新点播。",
+)
 NO_RESOURCES = Problem(
     503,
     "no_resources",
@@ -244,6 +262,14 @@ STORAGE_FAILED = Problem(
     "数据库未能保存更改。",
     "See /api/v1/health/ready and the log; check free disk space.",
     "请查看 /api/v1/health/ready 和日志，并检查磁盘空间。",
+)
+SHUTTING_DOWN = Problem(
+    503,
+    "shutting_down",
+    "The platform stops.",
+    "平台正在停止。",
+    "Wait until it has started again.",
+    "请等待平台重新启动。",
 )
 NOT_READY = Problem(
     503,

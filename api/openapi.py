@@ -52,7 +52,7 @@ def _types(routes: Iterable[Route]) -> list[Any]:
     """Each type once. Compared by identity: ``list[X]`` must not collapse with another."""
     found: dict[int, Any] = {id(ErrorView): ErrorView}
     for row in routes:
-        for kind in (row.body, row.response):
+        for kind in (row.body, row.response, row.failure):
             if kind is not None and kind is not Nothing:
                 found[id(kind)] = kind
     return list(found.values())
@@ -92,7 +92,7 @@ def _responses(row: Route, schema_of: dict[int, Any]) -> dict[str, Any]:
     for status, group in sorted(by_status.items()):
         responses[str(status)] = {
             "description": " ".join(f"`{problem.code}`: {problem.message}" for problem in group),
-            "content": {JSON: {"schema": schema_of[id(ErrorView)]}},
+            "content": {JSON: {"schema": schema_of[id(row.failure)]}},
         }
     return responses
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 import msgspec
 from aiohttp import web
 
-from api.errors import INVALID_REQUEST, TOO_LARGE, ApiError, Problem
+from api.errors import INVALID_REQUEST, TOO_LARGE, ApiError, ErrorView, Problem
 
 Query = TypeVar("Query")
 Body = TypeVar("Body")
@@ -62,6 +62,8 @@ class Route:
     errors: tuple[Problem, ...]
     access: Access
     tag: str
+    failure: type[ErrorView]
+    """The body of its errors."""
     content: str
     """Content type of the answer; other than JSON, the handler returns a ready response."""
 
@@ -84,6 +86,7 @@ def route(
     response: Any = None,
     errors: Sequence[Problem] = (),
     access: Access = Access.USER,
+    failure: type[ErrorView] = ErrorView,
     content: str = JSON,
 ) -> Route:
     return Route(
@@ -98,6 +101,7 @@ def route(
         response=response,
         errors=tuple(errors),
         access=access,
+        failure=failure,
         content=content,
     )
 

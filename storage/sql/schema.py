@@ -89,11 +89,11 @@ sessions: Final = Table(
     Column("channel_id", String(32), nullable=False),
     Column("started_at", Float, nullable=False),
     Column("ended_at", Float, nullable=False),
-    Column("state", String(32), nullable=False),
     Column("verdict", String(64), nullable=False),
     Column("detail", LargeBinary, nullable=False),  # stages, verdict and counters as JSON
     Index(None, "channel_id", "started_at"),
     Index(None, "started_at"),
+    Index(None, "ended_at"),
 )
 
 users: Final = Table(
@@ -112,16 +112,3 @@ facts: Final = Table(
     Column("value", Text, nullable=False),
 )
 """Single values, such as the revision of the accounts."""
-
-__all__ = [
-    "accounts",
-    "bindings",
-    "catalogues",
-    "channels",
-    "details",
-    "facts",
-    "metadata",
-    "presence",
-    "sessions",
-    "users",
-]
