@@ -1,0 +1,262 @@
+/** The console's view of `/api/v1`: the wire's shapes stay in this file. */
+import { language, t } from '../i18n'
+import type { TreeNode } from '../tree'
+
+const TREE_PAGE = 1000
+const SEARCH_PAGE = 200
+
+interface Page<Item> {
+  items: Item[]
+  total: number
+  offset: number
+}
+
+interface DeviceJson {
+  device_id: string
+  name: string
+  online: boolean
+  channels: number
+  channels_online: number
+}
+
+interface TreeJson {
+  id: string
+  name: string
+  kind: 'channel' | 'folder'
+  online: boolean
+  has_children: boolean
+  channels_total: number
+  channels_online: number
+}
+
+interface ChannelJson {
+  device_id: string
+  channel_id: string
+  name: string
+  online: boolean
+}
+
+interface VerdictJson {
+  cause: string
+  cause_zh: string
+  next_step: string
+  next_step_zh: string
+}
+
+interface SessionJson {
+  id: string
+  stages: { stage: string; seconds: number }[]
+  verdict: VerdictJson | null
+}
+
+interface ErrorJson {
+  code: string
+  message: string
+  message_zh: string
+  next_step?: string
+  next_step_zh?: string
+}
+
+export interface Verdict {
+  cause: string
+  causeZh: string
+  nextStep: string
+  nextStepZh: string
+}
+
+export interface StageTime {
+  name: string
+  seconds: number
+}
+
+export interface PlayView {
+  sessionId: string
+  wsUrl: string
+  stages: StageTime[]
+}
+
+export interface Overview {
+  devices: number
+  devicesOnline: number
+  channels: number
+  channelsOnline: number
+}
+
+/** What the platform refused, in the reader's language, with the next step. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly body: ErrorJson | null,
+  ) {
+    const chinese = language.value === 'zh'
+    const message = chinese ? body?.message_zh : body?.message
+    const step = chinese ? (body?.next_step_zh ?? body?.next_step) : body?.next_step
+    super([message, step].filter(Boolean).join(' ') || `HTTP ${status}`)
+  }
+}
+
+async function call<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
+  let response: Response
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: 'same-origin',
+      ...(body === undefined
+        ? {}
+        : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
+    })
+  } catch {
+    throw new Error(t('unreachable'))
+  }
+  if (!response.ok) {
+    throw new ApiError(
+      response.status,
+      (await response.json().catch(() => null)) as ErrorJson | null,
+    )
+  }
+  return (response.status === 204 ? undefined : await response.json()) as Answer
+}
+
+export async function login(name: string, password: string): Promise<void> {
+  await call('POST', '/api/v1/login', { name, password })
+}
+
+export async function logout(): Promise<void> {
+  await call('POST', '/api/v1/logout')
+}
+
+export async function loggedIn(): Promise<boolean> {
+  try {
+    await call('GET', '/api/v1/user')
+    return true
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401) return false
+    throw error
+  }
+}
+
+export async function loadOverview(): Promise<Overview> {
+  const statistics = await call<{
+    devices: number
+    devices_online: number
+    channels: number
+    channels_online: number
+  }>('GET', '/api/v1/statistics')
+  return {
+    devices: statistics.devices,
+    devicesOnline: statistics.devices_online,
+    channels: statistics.channels,
+    channelsOnline: statistics.channels_online,
+  }
+}
+
+/** All pages of a list; a catalogue level of 100,000 entries takes a hundred of them. */
+async function everything<Item>(path: string): Promise<Item[]> {
+  const items: Item[] = []
+  for (;;) {
+    const page = await call<Page<Item>>('GET', `${path}&offset=${items.length}&limit=${TREE_PAGE}`)
+    items.push(...page.items)
+    if (page.items.length === 0 || items.length >= page.total) return items
+  }
+}
+
+export async function loadChildren(parent: TreeNode | null): Promise<TreeNode[]> {
+  if (parent === null) {
+    const devices = await everything<DeviceJson>('/api/v1/devices?search=')
+    return devices.map((device) => ({
+      key: device.device_id,
+      kind: 'device',
+      name: device.name || device.device_id,
+      deviceId: device.device_id,
+      channelId: '',
+      online: device.online,
+      hasChildren: device.channels > 0,
+      total: device.channels,
+      onlineTotal: device.channels_online,
+    }))
+  }
+  const device = encodeURIComponent(parent.deviceId)
+  const under = encodeURIComponent(parent.kind === 'device' ? '' : parent.channelId)
+  const nodes = await everything<TreeJson>(`/api/v1/devices/${device}/tree?parent=${under}`)
+  return nodes.map((node) => ({
+    key: `${parent.key}/${node.id}`,
+    kind: node.kind,
+    name: node.name || node.id,
+    deviceId: parent.deviceId,
+    channelId: node.id,
+    online: node.online,
+    hasChildren: node.has_children,
+    total: node.channels_total,
+    onlineTotal: node.channels_online,
+  }))
+}
+
+export async function searchChannels(text: string): Promise<TreeNode[]> {
+  const query = new URLSearchParams({ search: text, limit: String(SEARCH_PAGE) })
+  const found = await call<Page<ChannelJson>>('GET', `/api/v1/channels?${query}`)
+  return found.items.map((channel) => ({
+    key: `${channel.device_id}/${channel.channel_id}`,
+    kind: 'channel',
+    name: channel.name || channel.channel_id,
+    deviceId: channel.device_id,
+    channelId: channel.channel_id,
+    online: channel.online,
+    hasChildren: false,
+    total: 0,
+    onlineTotal: 0,
+  }))
+}
+
+/** Starts the play and answers at once; stages and verdict follow by {@link playStages}. */
+export async function playChannel(channel: TreeNode, stream: number): Promise<PlayView> {
+  const device = encodeURIComponent(channel.deviceId)
+  const id = encodeURIComponent(channel.channelId)
+  const answer = await call<{ session: SessionJson; play: { urls: Record<string, string> } }>(
+    'POST',
+    `/api/v1/devices/${device}/channels/${id}/play`,
+    { stream, wait: false },
+  )
+  return {
+    sessionId: answer.session.id,
+    wsUrl: answer.play.urls.ws_fmp4 ?? '',
+    stages: stagesOf(answer.session),
+  }
+}
+
+export async function playStages(
+  sessionId: string,
+): Promise<{ stages: StageTime[]; verdict: Verdict | null }> {
+  const session = await call<SessionJson>(
+    'GET',
+    `/api/v1/sessions/${encodeURIComponent(sessionId)}`,
+  )
+  const { verdict } = session
+  return {
+    stages: stagesOf(session),
+    verdict: verdict && {
+      cause: verdict.cause,
+      causeZh: verdict.cause_zh,
+      nextStep: verdict.next_step,
+      nextStepZh: verdict.next_step_zh,
+    },
+  }
+}
+
+function stagesOf(session: SessionJson): StageTime[] {
+  return session.stages.map(({ stage, seconds }) => ({ name: stage, seconds }))
+}
+
+const EVENT_TYPES = [
+  'device_online',
+  'device_offline',
+  'catalog_synced',
+  'channels_changed',
+] as const
+
+/** Calls `changed` for every event that alters the tree; the browser reconnects by itself. */
+export function followEvents(changed: () => void): () => void {
+  const source = new EventSource('/api/v1/events')
+  for (const type of EVENT_TYPES) source.addEventListener(type, changed)
+  source.addEventListener('lost', changed)
+  return () => source.close()
+}
