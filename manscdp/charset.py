@@ -30,6 +30,7 @@ _DECLARATION = re.compile(rb"[ \t\r\n]*+<\?xml\b[^>]{0,200}+>")
 _DECLARED = re.compile(rb"""encoding[ \t]*+=[ \t]*+["']([A-Za-z0-9._-]{1,20}+)""")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _CONTROL_BYTES = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_THREE_BYTES = re.compile("[\u0800-\U0010ffff]")
 _UTF16_MARKS: Final = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 
 CONTROLS_REMOVED: Final = "control characters removed"
@@ -59,8 +60,8 @@ def decode(body: bytes, charset: str | None = None, *, remembered: str | None = 
     """
     if len(body) > MAX_BODY_BYTES:
         raise BodyTooLarge(f"body of {len(body)} bytes")
-    if charset is not None:
-        charset = charset_name(charset)
+    charset = charset_name(charset) if charset else None
+    remembered = charset_name(remembered) if remembered else None
     marked = _decode_marked(body)
     if marked is not None:
         return marked
@@ -113,7 +114,7 @@ def _decode_multibyte(content: bytes, forced: str | None, doubt: str | None) -> 
         text = content.decode(UTF8)
     except UnicodeDecodeError:
         return _not_utf8(content)
-    if max(text) >= "\u0800":
+    if _THREE_BYTES.search(text) is not None:
         return _finish(text, UTF8, certain=True)
     if doubt == GB18030:  # two-byte sequences only: Chinese never looks so in UTF-8
         return _finish(content.decode(GB18030, "replace"), GB18030, certain=False)

@@ -5,7 +5,6 @@ The order of the fields is the order of the schema's ``sequence``, so it is the 
 
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
-from decimal import Decimal
 from typing import Any, Final
 
 from lxml import etree
@@ -94,7 +93,7 @@ def _writers(entries: list[Field[Any]], edition: Edition) -> dict[str, tuple[_En
 
 
 def as_text(value: object) -> str:
-    """How a value stands on the wire: no exponent, no trailing ``.0`` that was not there."""
+    """How a value stands on the wire: a float without exponent, nine decimals at most."""
     if isinstance(value, float):
-        return format(Decimal(repr(value)), "f")
+        return f"{value:.9f}".rstrip("0").rstrip(".")
     return str(value)

@@ -11,7 +11,7 @@ from typing import Final
 BEIJING: Final = timezone(timedelta(hours=8))
 
 _INTEGER = re.compile(r"[+-]?\d{1,18}(?:\.0{1,6})?", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?(?:\d{1,12}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:\d{1,12}(?:\.\d{0,64})?|\.\d{1,64})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _DATE_TIME = re.compile(
     r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})"
     r"(?:[T ]\s{0,4}(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:[.,](\d{1,9}))?)?)?"

@@ -37,6 +37,9 @@ Kind = Literal["Control", "Query", "Notify", "Response"]
 MAX_DEPTH: Final = 16
 """Levels of elements. The deepest message of annex A has 6."""
 
+MAX_REPAIR_CHARACTERS: Final = 1024 * 1024
+"""Larger broken bodies are refused: up to five more parses would cost seconds."""
+
 _KINDS: Final[dict[str, Kind]] = {kind.lower(): kind for kind in repair.KINDS}
 _CMD_TYPES: Final = {
     name.lower(): name
@@ -187,6 +190,8 @@ def _root(text: str) -> tuple[etree._Element, tuple[str, ...]]:
         return etree.fromstring(text.encode(), _STRICT), ()
     except (etree.XMLSyntaxError, ValueError) as error:
         problem = str(error)
+    if len(text) > MAX_REPAIR_CHARACTERS:
+        raise MalformedXml(f"no XML, and too large to repair: {problem}", where=_excerpt(text))
     flags: list[str] = []
     for flag, step in repair.STEPS:
         changed = step(text)
