@@ -133,14 +133,10 @@ class SyncView(msgspec.Struct, frozen=True):
     complete: bool
     announced: int
     """What the device said it would send."""
-    received: int
-    refused: int
-    """Items kept aside as bad."""
-    added: int
-    removed: int
-    changed: int
     channels: int
     """Channels of the device now."""
+    refused: int
+    """Items kept aside as bad."""
     seconds: float
     detail: str
 
@@ -168,7 +164,7 @@ def device_view(device: Device, channels: int) -> DeviceView:
         model=details.model,
         firmware=details.firmware,
         user_agent=binding.user_agent if binding is not None else "",
-        charset=device.charset,
+        charset=account.charset or details.charset,
         healthy=device.healthy,
         faulty=list(device.faulty),
         channels=channels,

@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata: Final = MetaData(
@@ -52,21 +53,22 @@ details: Final = Table(
     Column("updated_at", Float, nullable=False),
 )
 
-catalogues: Final = Table(
-    "catalogues",
-    metadata,
-    Column("device_id", String(32), primary_key=True),
-    Column("revision", Integer, nullable=False),
-    Column("synced_at", Float, nullable=False),
-)
-
 channels: Final = Table(
     "channels",
     metadata,
+    Column("id", Integer, primary_key=True),  # keeps the order of the peer's list
+    Column("device_id", String(32), nullable=False),
+    Column("channel_id", String(32), nullable=False),
+    Column("item", LargeBinary, nullable=False),  # the catalogue item as JSON, in its own words
+    UniqueConstraint("device_id", "channel_id"),
+)
+
+channel_settings: Final = Table(
+    "channel_settings",
+    metadata,
     Column("device_id", String(32), primary_key=True),
     Column("channel_id", String(32), primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("item", LargeBinary, nullable=False),  # the whole catalogue item as JSON
+    Column("settings", LargeBinary, nullable=False),  # what the operator set, as JSON
 )
 
 presence: Final = Table(

@@ -52,11 +52,28 @@ class _Rows:
     def size(self) -> int:
         return len(self.rows)
 
-    def split(self) -> "list[_Rows | _Unit[Any]]":
+    def split(self) -> "list[_Queued]":
         return [_Rows(self.statement, [row]) for row in self.rows]
 
     def execute(self, connection: Connection) -> None:
         connection.execute(self.statement, self.rows)
+
+    def finish(self, error: StorageError | None) -> None:
+        """Nobody waits: the counters tell."""
+
+
+@dataclass(slots=True)
+class _Work:
+    """Work that nobody waits for and that makes its rows on the writer's thread."""
+
+    work: Callable[[Connection], None]
+    size: int
+
+    def split(self) -> "list[_Queued]":
+        return [self]
+
+    def execute(self, connection: Connection) -> None:
+        self.work(connection)
 
     def finish(self, error: StorageError | None) -> None:
         """Nobody waits: the counters tell."""
@@ -70,7 +87,7 @@ class _Unit(Generic[T]):
     size: int = 1
     result: list[T] = field(default_factory=list)
 
-    def split(self) -> "list[_Rows | _Unit[Any]]":
+    def split(self) -> "list[_Queued]":
         return [self]
 
     def execute(self, connection: Connection) -> None:
@@ -89,6 +106,9 @@ class _Unit(Generic[T]):
             self.future.set_result(self.result[0])
 
 
+_Queued = _Rows | _Work | _Unit[Any]
+
+
 class Writer:
     """Owns the writing connection. Started once, closed once; closing writes what waits."""
 
@@ -96,7 +116,7 @@ class Writer:
         self._engine = engine
         self._queue_rows = queue_rows
         self._batch_rows = batch_rows
-        self._queue: deque[_Rows | _Unit[Any]] = deque()
+        self._queue: deque[_Queued] = deque()
         self._changed = threading.Condition()
         self._waiting = 0
         self._closing = False
@@ -113,8 +133,7 @@ class Writer:
         if not rows:
             return True
         with self._changed:
-            if self._closing or self._waiting + len(rows) > self._queue_rows:
-                self._refused += len(rows)
+            if not self._has_room(len(rows)):
                 return False
             last = self._queue[-1] if self._queue else None
             if isinstance(last, _Rows) and last.statement is statement:
@@ -122,6 +141,16 @@ class Writer:
             else:
                 self._queue.append(_Rows(statement, list(rows)))
             self._waiting += len(rows)
+            self._changed.notify()
+        return True
+
+    def submit_work(self, work: Callable[[Connection], None], size: int) -> bool:
+        """Queue ``work`` of about ``size`` rows that nobody waits for; it fails or stands whole."""
+        with self._changed:
+            if not self._has_room(size):
+                return False
+            self._queue.append(_Work(work, size))
+            self._waiting += size
             self._changed.notify()
         return True
 
@@ -166,6 +195,12 @@ class Writer:
                 last_error=self._last_error,
             )
 
+    def _has_room(self, size: int) -> bool:
+        if self._closing or self._waiting + size > self._queue_rows:
+            self._refused += size
+            return False
+        return True
+
     def _run(self) -> None:
         while batch := self._take():
             error = self._commit(batch)
@@ -179,12 +214,12 @@ class Writer:
             for part in parts:  # one of them is bad: find it, keep the others
                 self._account([part], self._commit([part]))
 
-    def _take(self) -> list[_Rows | _Unit[Any]]:
+    def _take(self) -> list[_Queued]:
         """The next batch, or an empty list when closed and drained."""
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
-            batch: list[_Rows | _Unit[Any]] = []
+            batch: list[_Queued] = []
             size = 0
             while self._queue and size < self._batch_rows:
                 work = self._queue.popleft()
@@ -192,7 +227,7 @@ class Writer:
                 size += work.size
             return batch
 
-    def _commit(self, batch: Sequence[_Rows | _Unit[Any]]) -> StorageError | None:
+    def _commit(self, batch: Sequence[_Queued]) -> StorageError | None:
         try:
             with self._engine.begin() as connection:
                 for work in batch:
@@ -207,7 +242,7 @@ class Writer:
             return WriteFailed(f"{type(error).__name__} in a write")
         return None
 
-    def _account(self, batch: Sequence[_Rows | _Unit[Any]], error: StorageError | None) -> None:
+    def _account(self, batch: Sequence[_Queued], error: StorageError | None) -> None:
         size = sum(work.size for work in batch)
         with self._changed:
             self._waiting -= size

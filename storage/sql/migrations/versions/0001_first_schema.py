@@ -29,19 +29,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("device_id", name=op.f("pk_bindings")),
     )
     op.create_table(
-        "catalogues",
+        "channel_settings",
         sa.Column("device_id", sa.String(length=32), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
-        sa.Column("synced_at", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("device_id", name=op.f("pk_catalogues")),
+        sa.Column("channel_id", sa.String(length=32), nullable=False),
+        sa.Column("settings", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("device_id", "channel_id", name=op.f("pk_channel_settings")),
     )
     op.create_table(
         "channels",
+        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("device_id", sa.String(length=32), nullable=False),
         sa.Column("channel_id", sa.String(length=32), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("item", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("device_id", "channel_id", name=op.f("pk_channels")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_channels")),
+        sa.UniqueConstraint(
+            "device_id", "channel_id", name=op.f("uq_channels_device_id_channel_id")
+        ),
     )
     op.create_table(
         "details",
@@ -117,6 +120,6 @@ def downgrade() -> None:
     op.drop_table("facts")
     op.drop_table("details")
     op.drop_table("channels")
-    op.drop_table("catalogues")
+    op.drop_table("channel_settings")
     op.drop_table("bindings")
     op.drop_table("accounts")
