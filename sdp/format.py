@@ -5,7 +5,7 @@ ever omitted, an empty field is unspecified. The same codes stand in MANSCDP.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 VIDEO_CODECS: Final = {1: "MPEG-4", 2: "H.264", 3: "SVAC", 4: "3GP", 5: "H.265"}
@@ -118,11 +118,6 @@ class MediaFormat:
         rates, samplings = _AUDIO_LEGAL[self.audio_codec]
         rate_fits = self.audio_bitrate is None or self.audio_bitrate in rates
         return rate_fits and (self.audio_sampling is None or self.audio_sampling in samplings)
-
-    def with_video(self, codec: str, size: tuple[int, int]) -> "MediaFormat":
-        """The same with codec name and picture size written as codes."""
-        code = resolution_code(*size)
-        return replace(self, video_codec=_VIDEO_CODES[codec], resolution=code)
 
 
 def resolution_code(width: int, height: int) -> str:
