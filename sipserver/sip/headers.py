@@ -206,7 +206,7 @@ def parse_name_addr(raw: bytes) -> NameAddr:
         return _parse_addr_spec(raw)
     quoted, display, uri, tail = match.groups()
     tail = tail.strip()
-    if tail and not tail.startswith(b";tag="):
+    if tail and (tail.count(b";") != 1 or not tail.startswith(b";tag=")):
         parse_parameters(tail)
     uri = uri.strip()
     if quoted is not None:
