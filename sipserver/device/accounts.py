@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from manscdp.charset import GB18030, UTF8
+from manscdp.edition import Edition
+from sdp.gb import StreamSelector, Transport
+
 DEVICE_ID_CHARACTERS: Final = frozenset(
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 LONGEST_DEVICE_ID: Final = 32  # 20 by GB/T 28181-2022 annex E; other lengths occur in the field
-STREAM_SELECTORS: Final = frozenset({"standard", "streamprofile", "streammode", "stream", "none"})
-MEDIA_TRANSPORTS: Final = frozenset({"udp", "tcp-passive", "tcp-active"})
-EDITIONS: Final = frozenset({"1.0", "1.1", "2.0", "3.0"})
 
 
 def is_device_id(text: str, *, strict: bool = False) -> bool:
@@ -66,7 +67,7 @@ class DeviceAccount:
     """Address put into offers to this device instead of the platform's own."""
 
     stream_selector: str | None = None
-    """How main and sub stream are told apart in an offer, one of ``STREAM_SELECTORS``."""
+    """How main and sub stream are told apart in an offer, a ``sdp.gb.StreamSelector``."""
 
     trust_state_notifications: bool = True
     """False: ignore ON/OFF in catalogue notifications of this peer (some platforms err)."""
@@ -77,10 +78,10 @@ class DeviceAccount:
         if not self.password:
             raise ValueError(f"device {self.device_id}: the password is empty")
         for name, value, allowed in (
-            ("media_transport", self.media_transport, MEDIA_TRANSPORTS),
-            ("edition", self.edition, EDITIONS),
-            ("stream_selector", self.stream_selector, STREAM_SELECTORS),
-            ("charset", self.charset, {"gb18030", "utf-8"}),
+            ("media_transport", self.media_transport, frozenset(map(str, Transport))),
+            ("edition", self.edition, frozenset(map(str, Edition))),
+            ("stream_selector", self.stream_selector, frozenset(map(str, StreamSelector))),
+            ("charset", self.charset, frozenset({GB18030, UTF8})),
         ):
             if value is not None and value not in allowed:
                 choices = ", ".join(sorted(allowed))

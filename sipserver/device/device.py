@@ -79,9 +79,9 @@ class Device:
         return common_edition(self.account, self.binding.gb_version if self.binding else None)
 
     @property
-    def charset(self) -> str | None:
-        """To decode with: the operator's choice, else what was seen, else None (detect)."""
-        return self.account.charset or self.details.charset
+    def writing_charset(self) -> str:
+        """UTF-8 only when the operator says so: the standard's is GB 18030 (6.10)."""
+        return self.account.charset or "gb18030"
 
     @property
     def profile(self) -> VendorProfile:

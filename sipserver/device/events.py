@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -133,3 +134,24 @@ class CatalogSyncFailed(DeviceEvent):
 
 Publish = Callable[[DeviceEvent], None]
 """Where events go. Called synchronously: a subscriber must not block."""
+
+log = logging.getLogger(__name__)
+
+
+class EventBus:
+    """Hands each event to every subscriber, in order of subscription."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[Publish] = []
+
+    def subscribe(self, subscriber: Publish) -> Callable[[], None]:
+        """Returns what ends the subscription."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber)
+
+    def publish(self, event: DeviceEvent) -> None:
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(event)
+            except Exception:  # one subscriber's bug must not keep a device from its answer
+                log.exception("a subscriber failed at %s", type(event).__name__)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from manscdp.edition import Edition, effective_edition, parse_edition
+from sdp.gb import StreamSelector
 from sipserver.device.accounts import DeviceAccount
 
 OWN_EDITION: Final = Edition.GB2022
@@ -22,7 +23,8 @@ class VendorProfile:
     pattern: re.Pattern[str]
     """Searched in User-Agent, and in Manufacturer once DeviceInfo has answered."""
     send_date: bool = True
-    stream_selector: str = "standard"
+    stream_selector: StreamSelector | None = None
+    """None: as the edition says."""
 
 
 GENERIC: Final = VendorProfile(name="generic", pattern=re.compile(""))
@@ -33,10 +35,12 @@ PROFILES: Final = (
         name="tp-link",
         pattern=re.compile(r"tp-?link|mercury", re.I),
         send_date=False,
-        stream_selector="streammode",
+        stream_selector=StreamSelector.STREAM_MODE,
     ),
     VendorProfile(
-        name="dahua", pattern=re.compile(r"dahua|\bdh-", re.I), stream_selector="streamprofile"
+        name="dahua",
+        pattern=re.compile(r"dahua|\bdh-", re.I),
+        stream_selector=StreamSelector.STREAM_PROFILE,
     ),
     VendorProfile(name="hikvision", pattern=re.compile(r"hikvision|\bhik", re.I)),
     VendorProfile(name="uniview", pattern=re.compile(r"uniview|\bunv\b", re.I)),
@@ -56,8 +60,10 @@ def send_date(account: DeviceAccount, profile: VendorProfile) -> bool:
     return profile.send_date if account.send_date is None else account.send_date
 
 
-def stream_selector(account: DeviceAccount, profile: VendorProfile) -> str:
-    return account.stream_selector or profile.stream_selector
+def stream_selector(account: DeviceAccount, profile: VendorProfile) -> StreamSelector | None:
+    """None: as the edition says."""
+    chosen = account.stream_selector
+    return profile.stream_selector if chosen is None else StreamSelector(chosen)
 
 
 def common_edition(account: DeviceAccount, announced: str | None) -> Edition:

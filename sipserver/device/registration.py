@@ -55,6 +55,8 @@ class RegistrationWish:
 
     device_id: str
     """User part of To; identities are user parts only."""
+    from_id: str
+    """User part of From; the same, unless the device is set up wrongly."""
     server_id: str
     """User part of the Request-URI: whom the device takes us for."""
     expires: int | None
@@ -83,6 +85,7 @@ class RegistrationWish:
         authorization = request.get(b"authorization")
         return cls(
             device_id=device_id,
+            from_id=request.from_.uri.user,
             server_id=request.uri.user,
             expires=expires,
             contact=contacts[0].uri_text[:LONGEST_CONTACT] if contacts else "",

@@ -1,0 +1,72 @@
+"""What looks wrong in a device's configuration, said once, with the remedy."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipserver.device.clock import Clock
+from sipserver.device.device import Device
+from sipserver.device.events import Publish, SignallingHint
+from sipserver.device.registration import RegistrationWish
+
+MOST_HINTS: Final = 10_000
+
+
+class Hints:
+    """Each hint once per device and value; the oldest are forgotten."""
+
+    def __init__(self, server_id: str, publish: Publish, clock: Clock) -> None:
+        self._server_id = server_id
+        self._publish = publish
+        self._clock = clock
+        self._given: dict[tuple[str, str, str], None] = {}
+
+    def registered(self, wish: RegistrationWish) -> None:
+        """A Hikvision recorder keeps an old server ID until it is entered again."""
+        asked = wish.server_id
+        if len(asked) == 20 and asked != self._server_id and asked != wish.device_id:
+            self._give(
+                wish.device_id,
+                "server ID",
+                asked,
+                f"the device is set to the SIP server ID {asked}, this platform is "
+                f"{self._server_id}: enter it again on the device and save",
+            )
+        if wish.from_id and wish.from_id != wish.device_id:
+            self._give(
+                wish.device_id,
+                "From and To differ",
+                wish.from_id,
+                f"the device registers {wish.device_id} but calls itself {wish.from_id} in From: "
+                "check its device ID and SIP user name",
+            )
+
+    def alias(self, device: Device, name: str) -> None:
+        """A message came from its address under an ID that no account has."""
+        self._give(
+            device.device_id,
+            "alias",
+            name,
+            f"the peer also calls itself {name}: its messages are taken as those of "
+            f"{device.device_id}; add it to the aliases of the account",
+        )
+
+    def reported_id(self, device: Device, name: str) -> None:
+        if name and name != device.device_id and name not in device.account.aliases:
+            self._give(
+                device.device_id,
+                "heartbeat ID",
+                name,
+                f"the heartbeat of {device.device_id} names {name[:32]}: check the device ID",
+            )
+
+    def _give(self, device_id: str, kind: str, value: str, text: str) -> None:
+        key = (device_id, kind, value)
+        if key in self._given:
+            return
+        if len(self._given) >= MOST_HINTS:
+            del self._given[next(iter(self._given))]
+        self._given[key] = None
+        self._publish(
+            SignallingHint(device_id=device_id, at=self._clock.wall(), kind=kind, text=text)
+        )
