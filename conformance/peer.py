@@ -18,17 +18,18 @@ MAX_WAITING: Final = 10_000
 
 
 class UdpPeer(asyncio.DatagramProtocol):
-    """One device on one UDP port.
+    """One device on one UDP port, or a platform that devices register to.
 
-    :param device: its 20-digit code
-    :param server: 20-digit code of the platform under test
-    :param target: address of the platform under test
+    :param device: 20-digit code of the device's side
+    :param server: 20-digit code of the platform's side
+    :param target: address of the party under test; ``None``: whoever sent the last datagram
     """
 
-    def __init__(self, device: str, server: str, target: tuple[str, int]) -> None:
+    def __init__(self, device: str, server: str, target: tuple[str, int] | None = None) -> None:
         self.device = device
         self.server = server
         self.target = target
+        self.last_sender: tuple[str, int] | None = None
         self.domain = server[:10]
         self.problems: list[str] = []
         self._waiting: deque[WireMessage] = deque(maxlen=MAX_WAITING)
@@ -61,6 +62,7 @@ class UdpPeer(asyncio.DatagramProtocol):
         return str(host), int(port)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self.last_sender = addr
         try:
             self._waiting.append(read_message(data))
         except NotConformant as error:
@@ -69,11 +71,12 @@ class UdpPeer(asyncio.DatagramProtocol):
 
     def send(self, text: str, body: bytes = b"") -> None:
         """Send the lines of ``text`` with CRLF ends, Content-Length and the body."""
-        if self._transport is None:
-            raise RuntimeError("the peer is not open: use `async with`")
+        to = self.target or self.last_sender
+        if self._transport is None or to is None:
+            raise RuntimeError("the peer is not open, or nobody has sent to it yet")
         lines = [line for line in text.strip().splitlines() if line]
         head = CRLF.join([*lines, f"Content-Length: {len(body)}", "", ""])
-        self._transport.sendto(head.encode() + body, self.target)
+        self._transport.sendto(head.encode() + body, to)
 
     async def receive(self, *, method: str, status: int = 0, within: float = 5.0) -> WireMessage:
         """The next message of this kind; others stay for later calls.
