@@ -19,21 +19,15 @@ interface DeviceJson {
   channels_online: number
 }
 
-interface TreeJson {
-  id: string
-  name: string
-  kind: 'channel' | 'folder'
-  online: boolean
-  has_children: boolean
-  channels_total: number
-  channels_online: number
-}
-
 interface ChannelJson {
   device_id: string
   channel_id: string
   name: string
+  playable: boolean
   online: boolean
+  children: number
+  channels: number
+  channels_online: number
 }
 
 interface VerdictJson {
@@ -177,34 +171,35 @@ export async function loadChildren(parent: TreeNode | null): Promise<TreeNode[]>
   }
   const device = encodeURIComponent(parent.deviceId)
   const under = encodeURIComponent(parent.kind === 'device' ? '' : parent.channelId)
-  const nodes = await everything<TreeJson>(`/api/v1/devices/${device}/tree?parent=${under}`)
-  return nodes.map((node) => ({
-    key: `${parent.key}/${node.id}`,
-    kind: node.kind,
-    name: node.name || node.id,
-    deviceId: parent.deviceId,
-    channelId: node.id,
-    online: node.online,
-    hasChildren: node.has_children,
-    total: node.channels_total,
-    onlineTotal: node.channels_online,
-  }))
+  const channels = await everything<ChannelJson>(
+    `/api/v1/devices/${device}/channels?parent=${under}`,
+  )
+  return channels.map((channel) => treeNode(channel, parent.key))
 }
 
 export async function searchChannels(text: string): Promise<TreeNode[]> {
-  const query = new URLSearchParams({ search: text, limit: String(SEARCH_PAGE) })
+  const query = new URLSearchParams({
+    search: text,
+    playable: 'true',
+    limit: String(SEARCH_PAGE),
+  })
   const found = await call<Page<ChannelJson>>('GET', `/api/v1/channels?${query}`)
-  return found.items.map((channel) => ({
-    key: `${channel.device_id}/${channel.channel_id}`,
-    kind: 'channel',
+  return found.items.map((channel) => treeNode(channel, channel.device_id))
+}
+
+/** A camera plays, anything else opens; a camera with cameras below it plays too. */
+function treeNode(channel: ChannelJson, parentKey: string): TreeNode {
+  return {
+    key: `${parentKey}/${channel.channel_id}`,
+    kind: channel.playable ? 'channel' : 'folder',
     name: channel.name || channel.channel_id,
     deviceId: channel.device_id,
     channelId: channel.channel_id,
     online: channel.online,
-    hasChildren: false,
-    total: 0,
-    onlineTotal: 0,
-  }))
+    hasChildren: channel.children > 0,
+    total: channel.channels,
+    onlineTotal: channel.channels_online,
+  }
 }
 
 /** Starts the play and answers at once; stages and verdict follow by {@link playStages}. */
