@@ -8,6 +8,8 @@ import pytest
 
 from simulators.clip_file import H264, Clip, read_clip
 from simulators.clips import (
+    FULL_H264,
+    FULL_H265,
     SMALL_H264,
     SMALL_H265,
     ClipProfile,
@@ -61,6 +63,16 @@ def test_key_frames_carry_their_parameter_sets(clip: Clip) -> None:
 def test_bit_rate(clip: Clip) -> None:
     bits = 8 * sum(len(frame.data) for frame in clip.frames) / 10
     assert bits == pytest.approx(600_000, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("profile", [FULL_H264, FULL_H265], ids=["h264", "h265"])
+def test_full_size_clip(profile: ClipProfile, directory: Path) -> None:
+    full = read_clip(ensure_clip(profile, directory))
+    bits = 8 * sum(len(frame.data) for frame in full.frames) / 10
+    assert bits == pytest.approx(4_000_000, rel=0.1)
+    assert numbers(full) == list(range(250))
 
 
 def test_encoded_once(directory: Path) -> None:
