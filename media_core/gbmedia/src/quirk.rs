@@ -58,7 +58,6 @@ quirks! {
     PackWithoutBody, "pack_without_body", 32, "A pack start code without its header was skipped.";
     ZeroBeforeStartCode, "zero_before_start_code", 33, "Zero bytes stand before a start code between PES packets.";
     PesLengthZero, "pes_length_zero", 34, "PES packets have length 0; they end at the next start code.";
-    PesContinued, "pes_continued", 35, "Large frames continue in further PES packets without a PTS.";
     PesRunsOn, "pes_runs_on", 35, "A PES of the greatest length runs on without a new header.";
     PesTooLong, "pes_too_long", 36, "A PES was cut because a new pack began inside its claimed length.";
     SliceAsFrame, "slice_per_pes", 38, "One frame is sent as several PES packets or packs with a PTS each; they were merged.";

@@ -13,6 +13,9 @@ const EHOME_EXTRA_BYTE: u8 = 0x0D;
 /// Length, RTP header and the start of a pack: what a new beginning is recognised by.
 const RESYNC_SIZE: usize = 4 + HEADER_SIZE + 4;
 
+/// Packets in a row after which a new beginning counts as right.
+const PROOF: u8 = 8;
+
 /// Row 49: larger packets are legal and worth a remark.
 const LARGE_PACKET: usize = 8192;
 
@@ -64,6 +67,8 @@ pub struct Framer {
     /// Payload type and SSRC of the first packet: how the framing is checked and found again.
     known: Option<(u8, u32)>,
     searched: usize,
+    /// Packets since the last search: a few in a row prove that the right place was found.
+    proven: u8,
     lost: bool,
     resyncs: u64,
     quirks: Vec<Quirk>,
@@ -94,6 +99,7 @@ impl Framer {
             carry: Vec::new(),
             known: None,
             searched: 0,
+            proven: 0,
             lost: false,
             resyncs: 0,
             quirks: Vec::new(),
@@ -180,7 +186,7 @@ impl Framer {
                 Next::Need(_) => return Ok(at),
                 Next::Lost => {
                     self.lost = true;
-                    self.searched = 0;
+                    self.proven = 0;
                 }
             }
         }
@@ -350,6 +356,10 @@ impl Framer {
             self.lost = false;
             self.resyncs += 1;
             self.quirks.push(Quirk::FramingLost);
+        }
+        self.proven = self.proven.saturating_add(1);
+        if self.proven == PROOF {
+            self.searched = 0;
         }
         if self.known.is_none() && !is_rtcp(packet) {
             let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
