@@ -160,9 +160,7 @@ class CatalogItem:
     def _write_info(self, item: etree._Element, edition: Edition, group_in_info: bool) -> None:
         info = append(item, "Info")
         _TABLE.write(self, info, edition, INFO)
-        if not group_in_info:
-            return
-        group = find_child(item, "BusinessGroupID")
+        group = find_child(item, "BusinessGroupID") if group_in_info else None
         if group is None:
             return
         later = [child for child in info if child.tag in _BEHIND_GROUP]

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+Step = Callable[[str], str]
+
 KINDS: Final = ("Control", "Query", "Notify", "Response")
 
 _ROOT_START = re.compile(
@@ -69,7 +71,7 @@ def drop_prefixes(text: str) -> str:
     return _PREFIX.sub(r"<\1", text)
 
 
-STEPS: Final[tuple[tuple[str, Callable[[str], str]], ...]] = (
+STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("text around the root element cut", cut_to_root),
     ("ampersand escaped", escape_ampersands),
     ("markup in free text escaped", escape_free_text),

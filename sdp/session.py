@@ -70,8 +70,8 @@ class Sdp:
         if len(body) > MAX_SDP_BYTES:
             raise MalformedSdp(f"SDP of {len(body)} bytes")
         lines: list[Line] = []
-        for raw in _text(body).replace("\r", "\n").split("\n"):
-            match = _LINE.match(raw.strip(" \t\0\ufeff"))
+        for raw in _text(body).replace("\0", "").replace("\r", "\n").split("\n"):
+            match = _LINE.match(raw.strip(" \t\ufeff"))
             if match is not None:
                 lines.append((match[1].lower(), match[2].strip()))
         if not lines:

@@ -192,17 +192,6 @@ def test_an_encoding_that_was_not_offered_is_our_bug(wire: Wire) -> None:
         )  # fmt: skip
 
 
-def test_synonyms_and_static_numbers() -> None:
-    body = (
-        b"m=audio 1 RTP/AVP 8 0 102 97\n"
-        b"a=rtpmap:97 MP4V-ES/90000\na=rtpmap:102 mpeg4-generic/16000/2\n"
-    )
-    payloads = parse_offer(body).payloads
-    assert [p.encoding for p in payloads] == ["PCMA", "PCMU", "AAC", "MPEG4"]
-    assert (payloads[2].clock_rate, payloads[2].channels) == (16000, 2)
-    assert recommended("AAC").rtpmap == "rtpmap:102 AAC/8000/1"
-
-
 @given(
     st.sampled_from(list(Transport)),
     st.integers(0, 2**32 - 1),
