@@ -1,0 +1,360 @@
+//! One thread: an epoll loop that owns its streams. Nobody else touches them, so there is no lock
+//! on the way of a packet; the control side sends closures, which run between two turns.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::Arc;
+
+use nix::poll::{ppoll, PollFd, PollFlags};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::EventFd;
+use nix::sys::time::{TimeSpec, TimeValLike};
+
+use crate::buffers::Buffers;
+use crate::clock::now_micros;
+use crate::context::{Context, Shared, Token};
+use crate::counters::NodeStats;
+use crate::error::{Error, Result};
+use crate::senders::Senders;
+use crate::settings::{ReceiverSettings, RelaySettings, Transport};
+use crate::shared_port::SharedPort;
+use crate::stream::{Ingress, Stream};
+use crate::viewer::ViewerSettings;
+
+/// Microseconds between two looks at timers: overdue packets, reports, retries, silence.
+const TICK: u64 = 50_000;
+const EVENTS_PER_TURN: usize = 512;
+
+/// Work that the control side wants done on the worker's thread.
+pub type Command = Box<dyn FnOnce(&mut Worker) + Send>;
+
+pub struct Worker {
+    pub cx: Context,
+    wake: Arc<EventFd>,
+    commands: Receiver<Command>,
+    pub streams: HashMap<u32, Stream>,
+    names: HashMap<Arc<str>, u32>,
+    ports: HashMap<u32, SharedPort>,
+    pub senders: Senders,
+    buffers: Buffers,
+    next_id: u32,
+    next_tick: u64,
+    closing: bool,
+}
+
+impl Worker {
+    pub fn new(
+        shared: Arc<Shared>,
+        wake: Arc<EventFd>,
+        commands: Receiver<Command>,
+    ) -> Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let cx = Context { shared, epoll };
+        cx.watch_reading(wake.as_fd(), Token::Wake)?;
+        Ok(Self {
+            cx,
+            wake,
+            commands,
+            streams: HashMap::new(),
+            names: HashMap::new(),
+            ports: HashMap::new(),
+            senders: Senders::default(),
+            buffers: Buffers::default(),
+            next_id: 1,
+            next_tick: 0,
+            closing: false,
+        })
+    }
+
+    /// Runs until [`Worker::close`] was called.
+    pub fn run(mut self) {
+        let mut events = vec![EpollEvent::empty(); EVENTS_PER_TURN];
+        while !self.closing {
+            let timeout = self.timeout(now_micros());
+            // EINTR and the like: look again.
+            let count = self.cx.epoll.wait(&mut events, timeout).unwrap_or(0);
+            let now = now_micros();
+            for event in &events[..count] {
+                self.dispatch(Token::unpack(event.data()), event.events(), now);
+            }
+            self.run_commands();
+            self.senders.send_due(&self.cx, now_micros());
+            if now >= self.next_tick {
+                self.next_tick = now + TICK;
+                self.tick(now);
+            }
+            self.cx.shared.turns.fetch_add(1, Ordering::Relaxed);
+            if count > 0 {
+                self.coalesce(now);
+            }
+        }
+    }
+
+    fn timeout(&self, now: u64) -> EpollTimeout {
+        if self.streams.is_empty() && self.senders.is_empty() {
+            return EpollTimeout::NONE;
+        }
+        let next = self
+            .senders
+            .next_due()
+            .map_or(self.next_tick, |due| due.min(self.next_tick));
+        let micros = next.saturating_sub(now);
+        EpollTimeout::try_from(micros.div_ceil(1000)).unwrap_or(EpollTimeout::ZERO)
+    }
+
+    /// Wait until a turn has lasted `coalesce` microseconds, or a command comes: the packets of one
+    /// frame follow each other within that time and are then taken by one call instead of many.
+    fn coalesce(&self, began: u64) {
+        let used = now_micros().saturating_sub(began);
+        let Some(rest) = self.cx.settings().coalesce.checked_sub(used) else {
+            return;
+        };
+        let mut wake = [PollFd::new(self.wake.as_fd(), PollFlags::POLLIN)];
+        let _ = ppoll(&mut wake, Some(TimeSpec::microseconds(rest as i64)), None);
+    }
+
+    fn run_commands(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            command(self);
+        }
+    }
+
+    fn dispatch(&mut self, token: Token, flags: EpollFlags, now: u64) {
+        let Self {
+            streams,
+            ports,
+            buffers,
+            cx,
+            senders,
+            wake,
+            ..
+        } = self;
+        let readable = flags.intersects(
+            EpollFlags::EPOLLIN
+                | EpollFlags::EPOLLRDHUP
+                | EpollFlags::EPOLLHUP
+                | EpollFlags::EPOLLERR,
+        );
+        let writable = flags.contains(EpollFlags::EPOLLOUT);
+        match token {
+            Token::Wake => {
+                let _ = wake.read();
+            }
+            Token::SharedRtp(id) => {
+                if let Some(port) = ports.get_mut(&id) {
+                    port.read(streams, buffers, cx, now);
+                }
+            }
+            Token::SharedRtcp(id) => {
+                if let Some(port) = ports.get_mut(&id) {
+                    port.read_rtcp(streams, buffers, now);
+                }
+            }
+            Token::Sender(id) => senders.ready(id, readable, cx, now),
+            Token::Rtp(id)
+            | Token::Rtcp(id)
+            | Token::Door(id)
+            | Token::Connection(id)
+            | Token::Relay(id, _)
+            | Token::Viewer(id, _) => {
+                let Some(stream) = streams.get_mut(&id) else {
+                    return;
+                };
+                match token {
+                    Token::Rtp(_) => stream.read_udp(buffers, cx, now),
+                    Token::Rtcp(_) => stream.read_rtcp(buffers, now),
+                    Token::Door(_) => stream.door_ready(cx, now),
+                    Token::Connection(_) => stream.read_tcp(buffers, cx, now),
+                    Token::Relay(_, number) => {
+                        stream.relay_ready(number, readable, writable, cx, now);
+                    }
+                    Token::Viewer(_, number) => {
+                        stream.viewer_ready(number, readable, writable, cx, now);
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self, now: u64) {
+        self.senders.tick(&self.cx, now);
+        for stream in self.streams.values_mut() {
+            let Some((report, to)) = stream.tick(&self.cx, now) else {
+                continue;
+            };
+            let Ingress::Shared { port } = stream.ingress else {
+                continue;
+            };
+            if let Some(port) = self.ports.values().find(|shared| shared.port == port) {
+                port.send_report(&report, to);
+            }
+        }
+    }
+
+    // ------------------------------------------------------------------ commands
+
+    pub fn stream(&mut self, name: &str) -> Result<&mut Stream> {
+        let id = self.names.get(name);
+        id.and_then(|id| self.streams.get_mut(id))
+            .ok_or_else(|| Error::Unknown(format!("stream {name}")))
+    }
+
+    /// The port that the stream receives on.
+    pub fn open_stream(&mut self, settings: ReceiverSettings) -> Result<u16> {
+        if self.names.contains_key(settings.stream.as_str()) {
+            return Err(Error::Exists(format!("stream {}", settings.stream)));
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        let now = now_micros();
+        let shared = match (settings.single_port, settings.transport) {
+            (false, _) => None,
+            (true, Transport::Udp) => {
+                let ssrc = settings.ssrc.ok_or_else(|| {
+                    Error::Invalid("single-port mode needs the expected SSRC".into())
+                })?;
+                Some(self.join_shared_port(settings.host, settings.port, ssrc, id)?)
+            }
+            (true, _) => return Err(Error::Invalid("single-port mode is UDP only".into())),
+        };
+        match Stream::open(id, settings, shared, &self.cx, now) {
+            Ok(stream) => {
+                let port = stream.port();
+                self.names.insert(Arc::clone(&stream.name), id);
+                self.streams.insert(id, stream);
+                self.next_tick = self.next_tick.min(now + TICK);
+                Ok(port)
+            }
+            Err(error) => {
+                self.leave_shared_port(id);
+                Err(error)
+            }
+        }
+    }
+
+    fn join_shared_port(&mut self, host: IpAddr, port: u16, ssrc: u32, stream: u32) -> Result<u16> {
+        let open = self
+            .ports
+            .values_mut()
+            .find(|shared| shared.host == host && port != 0 && shared.port == port);
+        if let Some(shared) = open {
+            shared.add(ssrc, stream)?;
+            return Ok(shared.port);
+        }
+        let mut shared = SharedPort::open(stream, host, port, &self.cx)?;
+        shared.add(ssrc, stream)?;
+        let port = shared.port;
+        self.ports.insert(shared.id, shared);
+        Ok(port)
+    }
+
+    fn leave_shared_port(&mut self, stream: u32) {
+        for shared in self.ports.values_mut() {
+            shared.remove(stream);
+        }
+        self.ports.retain(|_, shared| !shared.is_empty());
+    }
+
+    pub fn expect(&mut self, name: &str, ssrc: Option<u32>) -> Result<()> {
+        let now = now_micros();
+        let id = self.stream(name)?.id;
+        let Self {
+            streams, ports, cx, ..
+        } = self;
+        let Some(stream) = streams.get_mut(&id) else {
+            return Ok(());
+        };
+        if let (Ingress::Shared { port }, Some(ssrc)) = (&stream.ingress, ssrc) {
+            if let Some(shared) = ports.values_mut().find(|shared| shared.port == *port) {
+                shared.add(ssrc, id)?;
+            }
+        }
+        stream.expect(ssrc, cx, now);
+        Ok(())
+    }
+
+    pub fn connect(&mut self, name: &str, remote: SocketAddr) -> Result<()> {
+        let id = self.stream(name)?.id;
+        let now = now_micros();
+        match self.streams.get_mut(&id) {
+            Some(stream) => stream.connect(remote, &self.cx, now),
+            None => Ok(()),
+        }
+    }
+
+    pub fn open_relay(
+        &mut self,
+        name: &str,
+        number: u64,
+        settings: RelaySettings,
+        random: u64,
+    ) -> Result<u16> {
+        let id = self.stream(name)?.id;
+        let now = now_micros();
+        match self.streams.get_mut(&id) {
+            Some(stream) => stream.open_relay(number, settings, random, &self.cx, now),
+            None => Err(Error::Unknown(format!("stream {name}"))),
+        }
+    }
+
+    pub fn add_viewer(
+        &mut self,
+        name: &str,
+        number: u64,
+        descriptor: OwnedFd,
+        settings: ViewerSettings,
+    ) -> Result<()> {
+        let id = self.stream(name)?.id;
+        let now = now_micros();
+        match self.streams.get_mut(&id) {
+            Some(stream) => stream.add_viewer(number, descriptor, settings, &self.cx, now),
+            None => Err(Error::Unknown(format!("stream {name}"))),
+        }
+    }
+
+    /// False: the viewer has left already.
+    pub fn remove_viewer(&mut self, name: &str, number: u64) -> bool {
+        let now = now_micros();
+        let stream = self.names.get(name).and_then(|id| self.streams.get_mut(id));
+        stream.is_some_and(|stream| stream.remove_viewer(number, &self.cx, now))
+    }
+
+    pub fn counts(&self) -> NodeStats {
+        NodeStats {
+            streams: self.streams.len(),
+            viewers: self
+                .streams
+                .values()
+                .map(|stream| stream.media.viewer_count())
+                .sum(),
+            relays: self.streams.values().map(Stream::relay_count).sum(),
+            senders: self.senders.len(),
+            ..NodeStats::default()
+        }
+    }
+
+    /// Closes sockets, relays and viewers. False: there was no such stream.
+    pub fn close_stream(&mut self, name: &str) -> bool {
+        let Some(id) = self.names.remove(name) else {
+            return false;
+        };
+        if let Some(mut stream) = self.streams.remove(&id) {
+            stream.close(&self.cx, now_micros());
+        }
+        self.leave_shared_port(id);
+        true
+    }
+
+    pub fn close(&mut self) {
+        let names: Vec<Arc<str>> = self.names.keys().cloned().collect();
+        for name in names {
+            self.close_stream(&name);
+        }
+        self.senders = Senders::default();
+        self.closing = true;
+    }
+}
