@@ -95,6 +95,7 @@ class Endpoint:
             on_unanswered=self._unanswered,
         )
         self._events: deque[Event] = deque()
+        self._handed: RequestReceived | None = None
         self._usages: dict[DialogKey, InviteUsage] = {}
         self._calls: set[InviteUsage] = set()
         self._calls_on: dict[int, set[InviteUsage]] = {}  # by TCP connection
@@ -170,7 +171,18 @@ class Endpoint:
         return self._layer.take_outbox()
 
     def next_event(self) -> Event | None:
-        return self._events.popleft() if self._events else None
+        """The oldest event. Fetching the next one tells that the last request was looked at."""
+        handed = self._handed
+        if handed is not None:
+            self._handed = None
+            if not handed.transaction.answered:
+                self._layer.expect_answer(handed.transaction, handed.received_at)
+        if not self._events:
+            return None
+        event = self._events.popleft()
+        if type(event) is RequestReceived:
+            self._handed = event
+        return event
 
     def stats(self) -> SipStats:
         return self._count.snapshot(
@@ -242,7 +254,7 @@ class Endpoint:
             raise LocalError("a 2xx to an INVITE makes a dialog: use accept")
         extra = header_lines(headers) if headers else b""
         tail = body_tail(self._constant, body, content_type) if body else self._empty_tail
-        self._answer(received, status, now, reason=reason, extra=extra, tail=tail)
+        self._answer(received, status, now, reason, extra, tail)
 
     def accept(
         self,
@@ -429,24 +441,20 @@ class Endpoint:
         received: RequestReceived,
         status: int,
         now: float,
-        *,
         reason: str = "",
         extra: bytes = b"",
         tail: bytes = b"",
     ) -> bytes:
         transaction = received.transaction
         request = received.request
-        if not transaction.to_tag and status > 100 and not request.to_tag:
-            calls = request.method == "INVITE"  # its tag may come to name a dialog
-            transaction.to_tag = self._new_token() if calls else self._next_tag()
+        tag = ""
+        if not request.to_tag and status > 100:
+            tag = transaction.to_tag
+            if not tag:
+                calls = request.method == "INVITE"  # its tag may come to name a dialog
+                tag = transaction.to_tag = self._new_token() if calls else self._next_tag()
         data = write_response(
-            request,
-            received.flow,
-            status,
-            reason=reason,
-            to_tag=transaction.to_tag if status > 100 and not request.to_tag else "",
-            extra=extra,
-            tail=tail or self._empty_tail,
+            request, received.flow, status, reason, tag, extra, tail or self._empty_tail
         )
         self._layer.respond(transaction, status, data, now)
         if status >= 300 and received.usage is not None and request.method == "INVITE":
@@ -462,16 +470,7 @@ class Endpoint:
         except RemoteError:
             tag = ""
         self._layer.send(
-            write_response(
-                request,
-                flow,
-                status,
-                reason=reason,
-                to_tag=tag,
-                extra=extra,
-                tail=self._empty_tail,
-            ),
-            flow,
+            write_response(request, flow, status, reason, tag, extra, self._empty_tail), flow
         )
 
     def _dialog_headers(self, received: RequestReceived, headers: Headers) -> bytes:

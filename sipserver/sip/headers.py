@@ -43,6 +43,15 @@ MAX_CSEQ: Final = 2**32 - 1
 MAX_LIST: Final = 128
 """Values of one header field; RFC 4475's longest request has 34 Vias, a GB path at most ten."""
 
+METHODS: Final = {
+    name.encode(): name
+    for name in (
+        *("REGISTER", "MESSAGE", "INVITE", "ACK", "BYE", "CANCEL", "INFO", "OPTIONS"),
+        *("SUBSCRIBE", "NOTIFY"),
+    )
+}
+_TRANSPORTS: Final = {b"UDP": "UDP", b"TCP": "TCP"}
+
 _TOKEN: Final = re.compile(rb"[\w\-.!%*+`'~]+", re.ASCII)
 _VIA: Final = re.compile(
     rb"SIP/2\.0/([A-Za-z]+) ([^\s;:,\[\]]+)(?::(\d{1,5}))?((?:;[\w-]+(?:=[^\s;,\"]*)?)*)", re.ASCII
@@ -55,9 +64,6 @@ _VIA_LENIENT: Final = re.compile(
 _NAME_ADDR: Final = re.compile(
     rb'(?:"(?P<quoted>(?:[^"\\]|\\.)*)"\s*|(?P<display>[^"<>,;]*))<(?P<uri>[^<>]*)>(?P<tail>.*)',
     re.DOTALL,
-)
-_PLAIN_ADDR: Final = re.compile(
-    rb"<(sips?):(?:([^\s<>\"@;?:]*)@)?([^\s<>\"@;?:,\[\]]*)(?::(\d{1,4}))?>(;tag=[^\s;,=\"<>]+)?"
 )
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
@@ -101,8 +107,10 @@ class NameAddr(NamedTuple):
     def tag(self) -> str:
         """Empty when there is none."""
         raw = self.raw_parameters
-        if raw.startswith(b";tag=") and raw.find(b";", 5) < 0:
-            return raw[5:].decode("utf-8", "replace")
+        if not raw:
+            return ""
+        if is_plain_tag(raw):
+            return raw[5:].strip().decode()
         return self.parameters.get("tag", "")
 
 
@@ -181,13 +189,36 @@ def parse_via(raw: bytes) -> Via:
     if port and int(port) > 65535:
         raise MalformedMessage("bad port in Via", where=repr(raw[:64]))
     return Via(
-        transport.decode().upper(),
+        _TRANSPORTS.get(transport) or transport.decode().upper(),
         host.decode("utf-8", "replace"),
         int(port) if port else None,
         branch,
         host + b":" + port if port else host,
         parameters,
     )
+
+
+def via_identity(raw: bytes) -> tuple[bytes, bytes]:
+    """``(branch, sent-by)`` of a Via value: what a transaction is found by."""
+    match = _VIA.fullmatch(raw)
+    if match is not None:
+        parameters = match[4]
+        at = parameters.find(b";branch=")
+        if at >= 0:
+            end = parameters.find(b";", at + 8)
+            branch = parameters[at + 8 :] if end < 0 else parameters[at + 8 : end]
+            return branch, raw[match.start(2) : match.start(4)]
+    via = parse_via(raw)
+    return via.branch, via.sent_by
+
+
+def quick_tag(raw: bytes) -> str | None:
+    """The tag of ``<uri>`` or ``<uri>;tag=..`` with a sound URI; ``None``: read it patiently."""
+    text, bracket, tail = raw.partition(b">")
+    if not bracket or text[:1] != b"<" or (tail and not is_plain_tag(tail)):
+        return None
+    parse_uri(text[1:])
+    return tail[5:].strip().decode()
 
 
 def _parameter(raw: bytes, wanted: bytes) -> bytes:
@@ -198,15 +229,16 @@ def parse_name_addr(raw: bytes) -> NameAddr:
     """``"display" <uri>;parameters`` or ``uri;parameters`` (RFC 3261 20.10)."""
     if raw == b"*":
         return NameAddr("", WILDCARD, b"", "*")
-    plain = _PLAIN_ADDR.fullmatch(raw)
-    if plain is not None and (plain[2] or plain[3]):
-        return _plain_name_addr(raw, plain)
+    if raw[:1] == b"<":
+        text, bracket, tail = raw[1:].partition(b">")
+        if bracket and (not tail or is_plain_tag(tail)):
+            return NameAddr("", _parse_address_uri(text), tail, text.decode("utf-8", "replace"))
     match = _NAME_ADDR.fullmatch(raw)
     if match is None:
         return _parse_addr_spec(raw)
     quoted, display, uri, tail = match.groups()
     tail = tail.strip()
-    if tail and (tail.count(b";") != 1 or not tail.startswith(b";tag=")):
+    if tail and not is_plain_tag(tail):
         parse_parameters(tail)
     uri = uri.strip()
     if quoted is not None:
@@ -216,24 +248,9 @@ def parse_name_addr(raw: bytes) -> NameAddr:
     return NameAddr(name, _parse_address_uri(uri), tail, uri.decode("utf-8", "replace"))
 
 
-def _plain_name_addr(raw: bytes, match: re.Match[bytes]) -> NameAddr:
-    scheme, user, host, port, tag = match.groups()
-    uri = Uri(
-        scheme.decode(),
-        user.decode("utf-8", "replace") if user else "",
-        host.decode("utf-8", "replace"),
-        int(port) if port else None,
-    )
-    end = len(raw) - 1 - (len(tag) if tag else 0)
-    return NameAddr("", uri, tag or b"", raw[1:end].decode("utf-8", "replace"))
-
-
-def plain_tag(raw: bytes) -> bytes | None:
-    """The tag of ``<sip:user@host>;tag=..`` (empty without), ``None`` when it is not so plain."""
-    match = _PLAIN_ADDR.fullmatch(raw)
-    if match is None or not (match[2] or match[3]):
-        return None
-    return match[5][5:] if match[5] else b""
+def is_plain_tag(tail: bytes) -> bool:
+    """Whether header parameters are a tag and nothing else."""
+    return tail[:5] == b";tag=" and tail.isascii() and tail.find(b";", 5) < 0 and b'"' not in tail
 
 
 def _parse_addr_spec(raw: bytes) -> NameAddr:
@@ -256,6 +273,9 @@ def _parse_address_uri(raw: bytes) -> Uri:
 
 def parse_cseq(raw: bytes) -> CSeq:
     number, _, method = raw.partition(b" ")
+    usual = METHODS.get(method)
+    if usual is not None and number.isdigit() and len(number) < 10:
+        return CSeq(int(number), usual)
     if b"\t" in number:
         number, _, method = raw.partition(b"\t")
     if not number.isdigit() or len(number) > 10 or int(number) > MAX_CSEQ:

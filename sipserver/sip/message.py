@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar, overload
 
 from sipserver.sip.errors import MalformedMessage, MessageTooLarge
 from sipserver.sip.headers import (
     COMPACT,
+    METHODS,
     CSeq,
     NameAddr,
     Via,
@@ -26,8 +27,9 @@ from sipserver.sip.headers import (
     parse_name_addr,
     parse_number,
     parse_via,
-    plain_tag,
+    quick_tag,
     split_values,
+    via_identity,
 )
 from sipserver.sip.uri import Uri, parse_uri
 
@@ -54,7 +56,7 @@ _SINGLE: Final = (
 """Fields that may stand only once; repeated with one value they are read, with two refused."""
 
 _END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
-_FOLD: Final = re.compile(rb"\r?\n[ \t]+")
+_FOLD: Final = re.compile(rb"\r\n[ \t]+")
 
 _USUAL_NAMES: Final = (
     "Via From To Call-ID CSeq Contact Max-Forwards Content-Type Content-Length User-Agent Expires "
@@ -94,6 +96,10 @@ class Lazy(Generic[_T]):
         setattr(instance, self._name, value)  # from now on found before this descriptor
         return value
 
+    if TYPE_CHECKING:  # at run time there is none: a value set wins over the descriptor
+
+        def __set__(self, instance: object, value: _T) -> None: ...
+
 
 class Message:
     """What requests and responses share. Made by :func:`parse_message`."""
@@ -101,23 +107,37 @@ class Message:
     def __init__(self, raw: bytes, lines: list[bytes], body: bytes) -> None:
         self.raw: Final = raw
         self.start_line: Final = lines[0]
-        self._lines: Final = lines
+        self._lines = lines
         self._first: Final[dict[bytes, bytes]] = {}
         self._repeated: dict[bytes, list[bytes]] | None = None
+        self._index()
+        self.body: Final = self._own_body(body)
+
+    def _index(self) -> None:
+        """Fill the dictionary; the one loop that every message runs through."""
         first = self._first
         known = _names
-        for line in lines[1:]:
-            name, colon, value = line.partition(b":")
+        for line in self._lines[1:]:
+            name, colon, value = line.partition(b": ")  # how everybody writes it
             key = known.get(name)
-            if key is None:
-                key = _long_name(name)
-            if not colon:
-                raise MalformedMessage("header line without colon", where=repr(line[:64]))
+            if key is None or not colon:
+                if name[:1] in (b" ", b"\t"):
+                    self._index_unfolded()
+                    return
+                key, value = _split_field(line)
             if key in first:
                 self._repeat(key, value.strip())
             else:
                 first[key] = value.strip()
-        self.body: Final = self._own_body(body)
+
+    def _index_unfolded(self) -> None:
+        """A line that begins with a blank goes on from the one before: begin again."""
+        self._lines = _FOLD.sub(b" ", b"\r\n".join(self._lines)).split(b"\r\n")
+        if self._lines[0] != self.start_line:
+            raise MalformedMessage("folded start line", where=repr(self.start_line[:64]))
+        self._first.clear()
+        self._repeated = None
+        self._index()
 
     def _repeat(self, key: bytes, value: bytes) -> None:
         if self._repeated is None:
@@ -138,8 +158,8 @@ class Message:
     @Lazy
     def fields(self) -> list[tuple[bytes, bytes]]:
         """``(lower-case long name, value)`` in wire order, folded lines joined."""
-        pairs = (line.partition(b":") for line in self._lines[1:])
-        return [(_long_name(name), value.strip()) for name, _, value in pairs]
+        pairs = (_split_field(line) for line in self._lines[1:])
+        return [(name, value.strip()) for name, value in pairs]
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a field, by its lower-case long name."""
@@ -157,6 +177,10 @@ class Message:
             return list(self._repeated[name])
         value = self._first.get(name)
         return [] if value is None else [value]
+
+    def repeats(self, name: bytes) -> bool:
+        """Whether a field has more than one line."""
+        return self._repeated is not None and name in self._repeated
 
     def check_single_fields(self) -> None:
         """:raises MalformedMessage: when a field that may stand once has two values"""
@@ -199,8 +223,7 @@ class Message:
     @Lazy
     def to_tag(self) -> str:
         """Empty outside a dialog."""
-        tag = plain_tag(self.first(b"to"))
-        return self.to.tag if tag is None else tag.decode("utf-8", "replace")
+        return self.to.tag
 
     @Lazy
     def call_id(self) -> str:
@@ -254,13 +277,18 @@ class Message:
 class Request(Message):
     """A request; ``method`` is case-sensitive (RFC 3261 7.1)."""
 
-    def __init__(self, raw: bytes, lines: list[bytes], body: bytes, method: str) -> None:
+    def __init__(
+        self, raw: bytes, lines: list[bytes], body: bytes, method: str, uri_text: bytes
+    ) -> None:
         self.method: Final = method
+        self.uri_text: Final = uri_text
+        """The Request-URI as written."""
         super().__init__(raw, lines, body)
 
     @Lazy
-    def uri_text(self) -> bytes:
-        return self.start_line.split(b" ")[1]
+    def via_identity(self) -> tuple[bytes, bytes]:
+        """``(branch, sent-by)`` of the top Via."""
+        return via_identity(self.via_values[0])
 
     @Lazy
     def uri(self) -> Uri:
@@ -277,10 +305,22 @@ class Request(Message):
         """
         if self._repeated is not None:
             self.check_single_fields()
+        first = self._first
+        try:
+            cseq, from_, to = first[b"cseq"], first[b"from"], first[b"to"]
+            via, _ = first[b"via"], first[b"call-id"]
+        except KeyError as missing:
+            name = missing.args[0].decode()
+            raise MalformedMessage(f"no {name} header", where=repr(self.start_line[:64])) from None
+        self.cseq = parse_cseq(cseq)
         if self.cseq.method != self.method:
             raise MalformedMessage("CSeq names another method", where=repr(self.start_line[:64]))
-        _ = (self.via, self.from_, self.to_tag, self.call_id)
-        forwards = self._first.get(b"max-forwards", b"70")
+        self.via_identity = via_identity(via if b"," not in via else self.via_values[0])
+        self.from_ = parse_name_addr(from_)
+        tag = quick_tag(to)
+        self.to_tag = self.to.tag if tag is None else tag
+        _ = self.call_id
+        forwards = first.get(b"max-forwards", b"70")
         if forwards != b"70":
             parse_number(forwards, "Max-Forwards", 255)
 
@@ -310,16 +350,17 @@ def parse_message(raw: bytes) -> Request | Response:
     parts = start.split(b" ")
     if len(parts) != 3:
         raise MalformedMessage("bad request line", where=repr(start[:64]))
-    method, _, version = parts
+    method, uri_text, version = parts
     if version != b"SIP/2.0":
         _refuse_version(version)
-    if not is_token(method):
+    usual = METHODS.get(method)
+    if usual is None and not is_token(method):
         raise MalformedMessage("bad method", where=repr(start[:64]))
-    return Request(raw, lines, body, method.decode())
+    return Request(raw, lines, body, usual or method.decode(), uri_text)
 
 
 def split_message(raw: bytes) -> tuple[list[bytes], bytes]:
-    """``(start line and unfolded header lines, everything behind the empty line)``."""
+    """``(start line and header lines as sent, everything behind the empty line)``."""
     head, blank, body = raw.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     ends = len(lines) - 1
@@ -330,8 +371,6 @@ def split_message(raw: bytes) -> tuple[list[bytes], bytes]:
         _check_sizes(head, lines)
     if ends >= MAX_FIELDS:
         raise MessageTooLarge("too many header fields", where=f"{ends}")
-    if b"\n " in head or b"\n\t" in head:
-        lines = _unfold(lines)
     return lines, body
 
 
@@ -359,8 +398,12 @@ def _check_sizes(head: bytes, lines: list[bytes]) -> None:
         raise MessageTooLarge("line too long", where=f"{longest} bytes")
 
 
-def _unfold(lines: list[bytes]) -> list[bytes]:
-    return _FOLD.sub(b" ", b"\r\n".join(lines)).split(b"\r\n")
+def _split_field(line: bytes) -> tuple[bytes, bytes]:
+    """Lower-case long name and value, however the line is spaced."""
+    name, colon, value = line.partition(b":")
+    if not colon:
+        raise MalformedMessage("header line without colon", where=repr(line[:64]))
+    return _long_name(name), value
 
 
 def _long_name(name: bytes) -> bytes:

@@ -107,34 +107,40 @@ def _input(status: int) -> Input:
 class NonInviteServerTransaction:
     """Answers one request once, however often the peer retransmits it."""
 
-    __slots__ = ("_host", "_response", "flow", "key", "state", "to_tag")
+    __slots__ = (
+        *("_host", "_response", "answered", "expires_at", "flow", "key", "state", "to_tag"),
+    )
 
     def __init__(self, key: ServerKey, flow: Flow, host: Host) -> None:
         self.key: Final = key
         self.flow: Final = flow
         self.state = State.TRYING
+        self.answered = False
+        """Whether the final response was sent."""
         self.to_tag = ""
+        self.expires_at = 0.0
+        """When Timer J fires; set by the host that absorbs."""
         self._host = host
         self._response = b""
-
-    @property
-    def answered(self) -> bool:
-        return self.state >= State.COMPLETED
 
     def receive_retransmission(self, flow: Flow) -> None:
         """``flow``: where this copy came from; a NAT may have moved the peer since the first."""
         if self._response:  # in Trying there is none, and the copy is discarded
             self._host.send(self._response, flow)
 
-    def respond(self, status: int, response: bytes, now: float) -> None:
+    def respond(self, status: int, response: bytes, now: float) -> bool:
+        """Send a response; whether it was the first final one."""
         state = NON_INVITE.get((self.state, _input(status)))
         if state is None:
             raise LocalError(f"{status} in state {self.state.name}")
         self.state = state
         self._response = response
         self._host.send(response, self.flow)
-        if state is State.COMPLETED:
-            self._host.absorb(self, now)
+        if status < 200:
+            return False
+        self.answered = True
+        self._host.absorb(self, now)
+        return True
 
     def handle_timer(self, timer: Timer, now: float) -> None:
         state = NON_INVITE.get((self.state, timer))
@@ -149,23 +155,24 @@ class NonInviteServerTransaction:
 class InviteServerTransaction:
     """Answers one INVITE; after a 2xx it only keeps copies of the INVITE away (RFC 6026 7.1)."""
 
-    __slots__ = ("_host", "_interval", "_response", "flow", "key", "received", "state", "to_tag")
+    __slots__ = (
+        *("_host", "_interval", "_response", "answered"),
+        *("flow", "key", "received", "state", "to_tag"),
+    )
 
     def __init__(self, key: ServerKey, received: RequestReceived, host: Host, now: float) -> None:
         self.key: Final = key
         self.flow: Final = received.flow
         self.received: Final = received
         self.state = State.PROCEEDING
+        self.answered = False
+        """Whether a final response was sent."""
         self.to_tag = ""
         self._host = host
         self._interval = T1
         self._response = b""
         host.start_timer(Timer.TRYING, TRYING_DELAY, now, self)
         host.start_timer(Timer.ANSWER, INVITE_ANSWER_TIMEOUT, now, self)
-
-    @property
-    def answered(self) -> bool:
-        return self.state is not State.PROCEEDING
 
     @property
     def silent(self) -> bool:
@@ -189,22 +196,24 @@ class InviteServerTransaction:
             self._host.start_timer(Timer.I, T4, now, self)
         return state is State.ACCEPTED
 
-    def respond(self, status: int, response: bytes, now: float) -> None:
+    def respond(self, status: int, response: bytes, now: float) -> bool:
+        """Send a response; whether it was the first final one."""
         state = INVITE.get((self.state, _input(status)))
         if state is None:
             raise LocalError(f"{status} in state {self.state.name}")
-        first_final = self.state is State.PROCEEDING and status >= 200
         self.state = state
         self._response = response
         self._host.send(response, self.flow)
-        if not first_final:
-            return
+        if status < 200 or self.answered:
+            return False
+        self.answered = True
         if state is State.ACCEPTED:
             self._host.start_timer(Timer.L, TIMEOUT, now, self)
-            return
+            return True
         self._host.start_timer(Timer.H, TIMEOUT, now, self)
         if not self.flow.reliable:
             self._host.start_timer(Timer.G, T1, now, self)
+        return True
 
     def handle_timer(self, timer: Timer, now: float) -> None:
         state = INVITE.get((self.state, timer))

@@ -43,14 +43,13 @@ def server_key(request: Request) -> ServerKey:
     """
     :raises MalformedMessage: when a field of the key cannot be read
     """
-    via = request.via
-    branch = via.branch
+    branch, sent_by = request.via_identity
     if branch[:7] != COOKIE or len(branch) == 7:
         branch = b"2543 " + request.from_tag.encode("utf-8", "replace")
     number, method = request.cseq
     if method == "ACK":
         method = "INVITE"
-    return branch, via.sent_by, request.first(b"call-id"), number, method
+    return branch, sent_by, request.first(b"call-id"), number, method
 
 
 class TransactionLayer:
@@ -72,7 +71,7 @@ class TransactionLayer:
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._clients: dict[tuple[bytes, str], ClientTransaction] = {}
         self._on_connection: dict[int, set[ClientTransaction]] = {}
-        self._absorbing: deque[tuple[float, NonInviteServerTransaction]] = deque()
+        self._absorbing: deque[NonInviteServerTransaction] = deque()
         self._outbox: list[tuple[bytes, Flow, ClientTransaction | None]] = []
 
     @property
@@ -93,28 +92,31 @@ class TransactionLayer:
             transaction = InviteServerTransaction(key, received, self, now)
         else:
             transaction = NonInviteServerTransaction(key, received.flow, self)
-            self.timers.start(Timer.ANSWER, TIMEOUT, now, transaction)
         received.transaction = transaction
         self._servers[key] = transaction
         self.active += 1
 
+    def expect_answer(self, transaction: ServerTransaction, now: float) -> None:
+        """Our user keeps a request to answer it later: bound how much later."""
+        if isinstance(transaction, NonInviteServerTransaction):
+            self.timers.start(Timer.ANSWER, TIMEOUT, now, transaction)
+
     def respond(
         self, transaction: ServerTransaction, status: int, response: bytes, now: float
     ) -> None:
-        waiting = not transaction.answered
-        transaction.respond(status, response, now)
-        if waiting and status >= 200:
+        if transaction.respond(status, response, now):
             self.active -= 1
 
     def absorb(self, transaction: NonInviteServerTransaction, now: float) -> None:
-        if transaction.flow.reliable:
+        if transaction.flow.connection:
             transaction.handle_timer(Timer.J, now)
             return
+        transaction.expires_at = now + TIMEOUT
         absorbing = self._absorbing
-        absorbing.append((now + TIMEOUT, transaction))
+        absorbing.append(transaction)
         if len(absorbing) > self._max_absorbing:
             self._counters.forgotten += 1
-            absorbing.popleft()[1].handle_timer(Timer.J, now)
+            absorbing.popleft().handle_timer(Timer.J, now)
 
     def server_terminated(self, transaction: ServerTransaction) -> None:
         self._servers.pop(transaction.key, None)
@@ -186,12 +188,12 @@ class TransactionLayer:
     def get_timer(self) -> float:
         """When :meth:`handle_timer` is due; ``inf`` when nothing waits."""
         due = self.timers.next_deadline
-        if self._absorbing and self._absorbing[0][0] < due:
-            return self._absorbing[0][0]
+        if self._absorbing and self._absorbing[0].expires_at < due:
+            return self._absorbing[0].expires_at
         return due
 
     def handle_timer(self, now: float) -> None:
         absorbing = self._absorbing
-        while absorbing and absorbing[0][0] <= now:
-            absorbing.popleft()[1].handle_timer(Timer.J, now)
+        while absorbing and absorbing[0].expires_at <= now:
+            absorbing.popleft().handle_timer(Timer.J, now)
         self.timers.handle_timer(now)

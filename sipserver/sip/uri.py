@@ -7,6 +7,7 @@ an address or missing, differs between vendors and must never be compared.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sipserver.sip.errors import MalformedMessage
@@ -60,11 +61,21 @@ class Uri(NamedTuple):
 
 WILDCARD: Final = Uri("*", "", "", None)
 
+MAX_REMEMBERED: Final = 32_768
+"""URIs: From and Contact of 10,000 devices and their channels; about 20 MB."""
+MAX_REMEMBERED_SIZE: Final = 96
+"""Bytes of a URI worth remembering; GB/T 28181 URIs have 30 to 50."""
+
 
 def parse_uri(raw: bytes) -> Uri:
-    """
+    """The URI; the same few thousand come again and again, so they are remembered.
+
     :raises MalformedMessage: with status 416 when the scheme is not SIP (RFC 3261 8.2.2.1)
     """
+    return _remembered(raw) if len(raw) <= MAX_REMEMBERED_SIZE else _parse(raw)
+
+
+def _parse(raw: bytes) -> Uri:
     match = _URI.fullmatch(raw)
     if match is None:
         if _SCHEME.match(raw) and not raw[:5].lower().startswith((b"sip:", b"sips:")):
@@ -84,3 +95,6 @@ def parse_uri(raw: bytes) -> Uri:
         (parameters or b"").decode("utf-8", "replace"),
         (headers or b"").decode("utf-8", "replace"),
     )
+
+
+_remembered = lru_cache(maxsize=MAX_REMEMBERED)(_parse)

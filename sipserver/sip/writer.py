@@ -115,7 +115,6 @@ def write_response(
     request: Request,
     flow: Flow,
     status: int,
-    *,
     reason: str = "",
     to_tag: str = "",
     extra: bytes = b"",
@@ -136,20 +135,26 @@ def write_response(
     value = request.get(b"via")
     if value is None:
         raise LocalError("a request without Via cannot be answered")
-    if b"," in value or len(request.all(b"via")) > 1:
+    if b"," in value or request.repeats(b"via"):
         values = [part for value in request.all(b"via") for part in split_values(value)]
         via = b"\r\nVia: ".join([mark_via(values[0], flow), *values[1:]])
     else:
         via = mark_via(value, flow)
-    lines = [start, via, b"\r\n"]
-    for name, key in ((b"From: ", b"from"), (b"To: ", b"to"), (b"Call-ID: ", b"call-id")):
-        value = request.get(key)
-        if value is not None:
-            lines += (name, value, b"\r\n")
-            if key == b"to" and to_tag:
-                lines[-1] = b";tag=" + to_tag.encode() + b"\r\n"
-    lines += (b"CSeq: ", request.get(b"cseq") or b"0", b"\r\n", extra, tail)
-    return b"".join(lines)
+    from_, to, call_id = request.get(b"from"), request.get(b"to"), request.get(b"call-id")
+    if from_ is None or to is None or call_id is None:
+        return _write_partial_response(request, start + via, extra + tail)
+    tag = b";tag=" + to_tag.encode() if to_tag else b""
+    return b"%s%s\r\nFrom: %s\r\nTo: %s%s\r\nCall-ID: %s\r\nCSeq: %s\r\n%s%s" % (
+        *(start, via, from_, to, tag, call_id),
+        *(request.get(b"cseq") or b"0", extra, tail),
+    )
+
+
+def _write_partial_response(request: Request, head: bytes, rest: bytes) -> bytes:
+    """For a request that lacks what every answer repeats: repeat what is there."""
+    names = ((b"From", b"from"), (b"To", b"to"), (b"Call-ID", b"call-id"), (b"CSeq", b"cseq"))
+    found = [b"%s: %s\r\n" % (name, request.first(key)) for name, key in names if request.get(key)]
+    return head + b"\r\n" + b"".join(found) + rest
 
 
 def body_tail(constant: bytes, body: bytes, content_type: str) -> bytes:
