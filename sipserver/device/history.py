@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Final, Protocol
 from sipserver.device.events import DeviceEvent, DeviceOffline, DeviceOnline
 
 BATCH: Final = 500
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +67,6 @@ class PresenceHistory:
             batch = [self._pending.popleft() for _ in range(min(BATCH, len(self._pending)))]
             try:
                 await self._log.append(batch)
-            except OSError:
+            except Exception as error:  # history must not take the platform down with it
                 self.dropped += len(batch)
+                log.error("%d presence edges were not stored: %s", len(batch), error)

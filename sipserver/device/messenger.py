@@ -81,7 +81,7 @@ class Messenger:
         """Return when the device has accepted it with a 2xx.
 
         :param what: names the request in an error
-        :param target: ID for Request-URI and To when it is not the device's own
+        :param target: a channel's ID for Request-URI and To instead of the device's own
         :raises DeviceNotOnline: also when it went offline while this waited
         :raises DeviceBusy: ``queue`` requests wait already
         :raises DeviceUnreachable: no answer, or the connection broke

@@ -98,10 +98,6 @@ class Presence:
                 )
             )
 
-    def heard(self, device: Device) -> None:
-        """The device answered a request of ours."""
-        self._liveness.heard(device.device_id, self._clock.monotonic())
-
     def connection_lost(self, flow: Flow) -> None:
         """All devices of that TCP connection, and no other, are offline (22, 9.1.1 f)."""
         for device in self._registry.all_at(flow):

@@ -7,6 +7,7 @@ and the query repeated later.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import count
@@ -28,6 +29,8 @@ from sipserver.device.events import (
 )
 from sipserver.device.queries import QueryEngine
 from sipserver.device.registry import Registry
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +186,11 @@ class DeviceSync:
         except DeviceError as error:
             self._failed(job, error)
             return
+        except Exception as error:  # a bug must not end the other devices' synchronisation
+            log.exception("synchronising %s failed", device.device_id)
+            self._jobs.pop(job.device_id, None)
+            _settle(job.done, error)
+            return
         finally:
             self._directory.end(device.device_id)
         _settle(job.done, report)
@@ -288,10 +296,10 @@ class DeviceSync:
         return wait
 
 
-def _settle(done: asyncio.Future[CatalogSynced], outcome: CatalogSynced | DeviceError) -> None:
+def _settle(done: asyncio.Future[CatalogSynced], outcome: CatalogSynced | Exception) -> None:
     if done.done():
         return
-    if isinstance(outcome, DeviceError):
+    if isinstance(outcome, Exception):
         done.set_exception(outcome)
         done.exception()  # seen: nobody may be waiting
     else:

@@ -68,6 +68,14 @@ def test_rows_14_16_and_27_a_message_goes_to_the_packet_source(virtual: Virtual)
     assert (request.method, request.content_type) == ("MESSAGE", "Application/MANSCDP+xml")
 
 
+def test_a_request_may_be_addressed_to_a_channel(virtual: Virtual) -> None:
+    sender = Sender()
+    channel = "34020000001310000001"
+    virtual(Messenger(sender, SETTINGS).send(camera(), b"", what="x", target=channel))
+    assert sender.requests[0].uri == f"sip:{channel}@192.0.2.7:5060"
+    assert sender.requests[0].to_uri == f"sip:{channel}@3402000000"
+
+
 def test_four_in_flight_and_a_bounded_queue_in_order(virtual: Virtual) -> None:
     sender = Sender()
     messenger = Messenger(sender, SETTINGS)

@@ -440,3 +440,79 @@ def test_a_restarted_platform_knows_its_devices_and_channels(
             assert nvr.catalogues == 1
 
     virtual(scenario())
+
+
+def test_row_63_device_info_in_any_order_and_odd_catalogue_values(run: Callable[..., None]) -> None:
+    async def scenario(bench: PlatformBench, nvr: Nvr) -> None:
+        def script(query: ManscdpMessage, flow: Flow) -> None:
+            head = f"<SN>{query.sn}</SN><DeviceID>{CAMERA}</DeviceID><CmdType>{query.cmd_type}"
+            if query.cmd_type == "DeviceInfo":
+                rest = "<Result>OK</Result><Firmware>V4</Firmware><DeviceName>hall</DeviceName>"
+            else:
+                rest = (
+                    "<SumNum>2</SumNum><DeviceList Num='2'><Item><CivilCode>3402000000</CivilCode>"
+                    "<DeviceID>34020000001340000001</DeviceID><Name/></Item>"
+                    "<Item><Name>gate</Name><DeviceID>34020000001310000001</DeviceID></Item>"
+                    "</DeviceList>"
+                )
+            nvr.say(f"<Response>{head}</CmdType>{rest}</Response>".encode(), flow)
+
+        bench.peers.script = script
+        bench.register()
+        await asyncio.sleep(5.0)
+        assert (bench.device().details.name, bench.device().details.firmware) == ("hall", "V4")
+        assert names(bench) == ["", "gate"]
+
+    run(scenario)
+
+
+def test_row_22_a_device_time_of_any_shape_is_no_reason_to_refuse_the_answer(
+    run: Callable[..., None],
+) -> None:
+    async def scenario(bench: PlatformBench, nvr: Nvr) -> None:
+        def script(query: ManscdpMessage, flow: Flow) -> None:
+            if query.cmd_type == "DeviceStatus":
+                body = (
+                    f"<Response><CmdType>DeviceStatus</CmdType><SN>{query.sn}</SN>"
+                    f"<DeviceID>{CAMERA}</DeviceID><DeviceTime>2024-5-6 8:1:0.5Z</DeviceTime>"
+                    "<Online>ONLINE</Online></Response>"
+                )
+                nvr.say(body.encode(), flow)
+
+        bench.peers.script = script
+        bench.register()
+        status = await bench.platform.queries.device_status(bench.device())
+        assert status.online == "ONLINE"
+
+    run(scenario)
+
+
+def test_row_30_requests_leave_from_where_the_register_arrived(run: Callable[..., None]) -> None:
+    second_network = Flow("UDP", ("198.51.100.10", 5060), ("198.51.100.20", 5060))
+
+    async def scenario(bench: PlatformBench, nvr: Nvr) -> None:
+        used: list[Flow] = []
+        bench.peers.script = lambda query, flow: used.append(flow)
+        bench.register(flow=second_network)
+        await asyncio.sleep(30.0)
+        assert used == [second_network, second_network]
+        assert bench.stores.devices.load_bindings()
+
+    run(scenario)
+
+
+def test_a_bug_in_one_synchronisation_does_not_end_the_others(
+    run: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(bench: PlatformBench, nvr: Nvr) -> None:
+        def broken(query: ManscdpMessage, flow: Flow) -> None:
+            raise RuntimeError("bug")
+
+        bench.peers.script = broken
+        bench.register()
+        with pytest.raises(RuntimeError):
+            await bench.platform.sync.sync(CAMERA)
+        Nvr(bench)
+        assert (await bench.platform.sync.sync(CAMERA)).channels == 4
+
+    run(scenario, SyncSettings(device_info=False))
