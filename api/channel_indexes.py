@@ -31,12 +31,14 @@ class ChannelIndexes:
         self._limit = limit
         self._indexes: OrderedDict[str, ChannelIndex] = OrderedDict()
         self._versions: dict[str, int] = {}
+        self._online: dict[str, int] = {}
         self._building: dict[str, asyncio.Lock] = {}
 
     def on_event(self, event: DeviceEvent) -> None:
         """Keep the counts right, or drop the index when the list changed."""
         if not isinstance(event, ChannelsChanged):
             return
+        self._online.pop(event.device_id, None)
         index = self._indexes.get(event.device_id)
         if event.added or event.removed or event.changed or index is None:
             self._versions[event.device_id] = self._versions.get(event.device_id, 0) + 1
@@ -53,6 +55,21 @@ class ChannelIndexes:
 
     def count(self, device_id: str) -> int:
         return len(self._directory.items(device_id))
+
+    def online_count(self, device_id: str) -> int:
+        """Channels that say they are on, while their device is online; else 0."""
+        if not self.is_online(device_id):
+            return 0
+        count = self._online.get(device_id)
+        if count is None:
+            count = sum(item.online for item in self._directory.items(device_id).values())
+            self._online[device_id] = count
+        return count
+
+    def totals(self) -> tuple[int, int]:
+        """Channels of all devices, and how many of them are online."""
+        ids = list(self.device_ids())
+        return sum(map(self.count, ids)), sum(map(self.online_count, ids))
 
     async def index(self, device_id: str) -> ChannelIndex:
         """:raises UnknownDevice:"""

@@ -47,7 +47,8 @@ class DeviceView(msgspec.Struct, frozen=True):
     faulty: list[str]
     """Sub-devices that its last keepalive called faulty."""
     channels: int
-    """Channels in its catalogue here."""
+    """Nodes in its catalogue here."""
+    channels_online: int
     media_transport: str
 
 
@@ -147,7 +148,7 @@ class InformationView(msgspec.Struct, frozen=True):
     values: dict[str, Any]
 
 
-def device_view(device: Device, channels: int) -> DeviceView:
+def device_view(device: Device, channels: int, channels_online: int) -> DeviceView:
     account, details, binding = device.account, device.details, device.binding
     return DeviceView(
         device_id=device.device_id,
@@ -168,6 +169,7 @@ def device_view(device: Device, channels: int) -> DeviceView:
         healthy=device.healthy,
         faulty=list(device.faulty),
         channels=channels,
+        channels_online=channels_online,
         media_transport=account.media_transport,
     )
 

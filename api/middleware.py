@@ -41,6 +41,7 @@ _BY_STATUS: Final = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED, 413: TOO_LARGE}
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal ``on_response_prepare``."""
+    response.headers["Server"] = "gb28181"
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     if request.path.startswith("/api/"):

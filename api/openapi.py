@@ -37,6 +37,7 @@ def document(routes: Sequence[Route], *, title: str, description: str) -> dict[s
             "securitySchemes": {
                 "cookie": {"type": "apiKey", "in": "cookie", "name": "gb28181_session"},
                 "bearer": {"type": "http", "scheme": "bearer"},
+                "node": {"type": "http", "scheme": "bearer", "description": "[media_node] token"},
             },
         },
         "security": [{"cookie": []}, {"bearer": []}],
@@ -73,6 +74,8 @@ def _operation(row: Route, schema_of: dict[int, Any]) -> dict[str, Any]:
     operation["responses"] = _responses(row, schema_of)
     if row.access is Access.PUBLIC:
         operation["security"] = []
+    if row.access is Access.NODE:
+        operation["security"] = [{"node": []}]
     return operation
 
 
@@ -85,7 +88,7 @@ def _responses(row: Route, schema_of: dict[int, Any]) -> dict[str, Any]:
     else:
         content = {JSON: {"schema": schema_of[id(row.response)]}}
         responses["200"] = {"description": row.summary, "content": content}
-    problems = row.errors if row.access is Access.PUBLIC else (NOT_LOGGED_IN, *row.errors)
+    problems = (NOT_LOGGED_IN, *row.errors) if row.access is Access.USER else row.errors
     by_status: dict[int, list[Problem]] = {}
     for problem in problems:
         by_status.setdefault(problem.status, []).append(problem)

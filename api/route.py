@@ -24,6 +24,8 @@ class Nothing(msgspec.Struct, frozen=True):
 class Access(Enum):
     PUBLIC = "public"
     USER = "user"
+    NODE = "node"
+    """The media node's own token."""
 
 
 @dataclass(frozen=True, slots=True)

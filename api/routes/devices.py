@@ -60,7 +60,9 @@ class DeviceService(Protocol):
     async def settled(self) -> None:
         """Everything changed so far has reached the database."""
 
-    def channel_count(self, device_id: str) -> int: ...
+    def channel_counts(self, device_id: str) -> tuple[int, int]:
+        """All, and those online."""
+
     async def synchronise(self, device_id: str) -> SyncView: ...
     async def information(self, device_id: str) -> InformationView: ...
     async def status(self, device_id: str) -> InformationView: ...
@@ -121,7 +123,7 @@ class DeviceRoutes:
         return DeviceDetail(device=self._view(device), account=account_view(device.account))
 
     def _view(self, device: Device) -> DeviceView:
-        return device_view(device, self._devices.channel_count(device.device_id))
+        return device_view(device, *self._devices.channel_counts(device.device_id))
 
     def table(self) -> Sequence[Route]:
         return (

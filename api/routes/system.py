@@ -24,6 +24,12 @@ class StatisticsView(msgspec.Struct, frozen=True):
     """Seconds since 1970, UTC."""
     uptime: float
     """Seconds."""
+    devices: int
+    devices_online: int
+    channels: int
+    channels_online: int
+    sessions: int
+    """Live sessions that run now."""
     services: dict[str, dict[str, Any]]
 
 

@@ -45,8 +45,8 @@ class MemoryDevices:
     async def settled(self) -> None:
         self.settled_calls += 1
 
-    def channel_count(self, device_id: str) -> int:
-        return 8
+    def channel_counts(self, device_id: str) -> tuple[int, int]:
+        return 8, 5
 
     async def synchronise(self, device_id: str) -> SyncView:
         self.registry.get(device_id)

@@ -11,7 +11,15 @@ Client = TestClient[Request, Application]
 
 def routes(hub: EventHub, reason: str = "") -> SystemRoutes:
     statistics = StatisticsView(
-        version="0", started_at=1.0, uptime=2.0, services={"sip": {"received": 3}}
+        version="0",
+        started_at=1.0,
+        uptime=2.0,
+        devices=4,
+        devices_online=3,
+        channels=20,
+        channels_online=10,
+        sessions=1,
+        services={"sip": {"received": 3}},
     )
     return SystemRoutes(
         events=hub, checks={"database": lambda: reason}, statistics=lambda: statistics
