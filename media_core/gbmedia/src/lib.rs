@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 
 pub mod aac;
+mod assembler;
 mod audio;
 mod bits;
 pub mod chunk;
 pub mod clip;
+mod codec_judge;
 pub mod decoder_config;
 pub mod es;
 pub mod flv;

@@ -151,6 +151,11 @@ impl AnnexB {
         }
     }
 
+    /// No NAL unit is open and no start code has begun.
+    pub fn is_outside(&self) -> bool {
+        !self.inside && self.zeros == 0
+    }
+
     /// The access unit is over: the last NAL unit ends here.
     pub fn end(&mut self, sink: &mut impl NalSink) {
         if self.inside {
