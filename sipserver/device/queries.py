@@ -238,14 +238,11 @@ class QueryEngine:
         return Assembly(query.sn, now, self._settings.catalog)
 
     def _keep_late(self, device_id: str, query: _Open, assembly: Assembly) -> None:
-        now = self._now()
-        for key, known in list(self._late.items()):
-            deadline = known.deadline()
-            if deadline is not None and deadline > now:
-                break  # the rest is younger
-            del self._late[key]
         if len(self._late) < MOST_LATE:
-            self._late[device_id, query.sn] = assembly
+            key = (device_id, query.sn)
+            self._late[key] = assembly
+            late = self._settings.catalog.late
+            asyncio.get_running_loop().call_later(late, self._late.pop, key, None)
 
     async def _opened(self, device: Device, cmd_type: str, target: str) -> _Open:
         key = (device.device_id, cmd_type)

@@ -50,6 +50,10 @@ class SyncSettings:
     registration."""
 
     device_info: bool = True
+    """Ask for DeviceInfo before the catalogue."""
+
+    automatic: bool = True
+    """Ask a device when it comes online. False: only when the API is told to."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,9 +100,9 @@ class DeviceSync:
 
     def on_event(self, event: DeviceEvent) -> None:
         match event:
-            case DeviceOnline():
+            case DeviceOnline() if self._settings.automatic:
                 self._schedule(event.device_id, self._settings.delay)
-            case DeviceRegistered() if not event.refreshed:
+            case DeviceRegistered() if self._settings.automatic and not event.refreshed:
                 before = self._synced_at.get(event.device_id)
                 now = self._clock.monotonic()
                 if before is None or now - before > self._settings.repeat_after:

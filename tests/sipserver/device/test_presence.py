@@ -151,6 +151,18 @@ def test_in_strict_mode_only_a_register_brings_it_online(
     assert keepalive(after, udp())
 
 
+def test_after_a_restart_a_new_connection_from_the_registered_host_restores(
+    bench: Bench, make_bench: type[Bench]
+) -> None:
+    bench.register(flow=tcp(5))
+    after = restarted(make_bench, bench)
+    assert not keepalive(after, tcp(1, "203.0.113.66"))
+    assert keepalive(after, tcp(2, port=40077))
+    [event] = after.take_events()
+    assert isinstance(event, DeviceOnline)
+    assert event.reason is OnlineReason.RECONNECTED
+
+
 @pytest.mark.parametrize("flow", [udp("203.0.113.66"), udp(port=5061), tcp(9), tcp(9, "10.0.0.1")])
 def test_after_a_restart_another_source_does_not_restore(
     bench: Bench, make_bench: type[Bench], flow: Flow

@@ -178,15 +178,24 @@ def test_late_pages_are_for_merging_for_a_minute(bench: Bench, virtual: Virtual)
         bench.receive(page(sn, 5, 1, 2, 3))
         await asyncio.sleep(30.0)
         bench.receive(page(sn, 5, 4), page(sn, 5, 4), page(sn, 5, 1, 2, 3))
-        await asyncio.sleep(60.0)
+        await asyncio.sleep(26.0)
         bench.receive(page(sn, 5, 5))
+        await asyncio.sleep(15.0)
+        bench.receive(page(sn, 5, 6))
 
     async def scenario() -> None:
         bench.peer.script = script
         assert not (await bench.engine.catalog(bench.device)).complete
         await asyncio.sleep(120.0)
         late, repeated = PageFate.LATE, PageFate.REPEATED
-        assert bench.fates == [PageFate.COLLECTED, late, repeated, repeated, late]
+        assert bench.fates == [
+            PageFate.COLLECTED,
+            late,
+            repeated,
+            repeated,
+            late,
+            PageFate.UNSOLICITED,
+        ]
 
     virtual(scenario())
 

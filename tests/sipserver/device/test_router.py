@@ -458,6 +458,24 @@ def test_row_56_a_device_set_to_another_server_id_is_reported_once(registered: R
     registered(scenario)
 
 
+def test_hints_are_bounded(registered: Registered) -> None:
+    def scenario(bench: PlatformBench) -> None:
+        for number in range(11_000):
+            assert bench.keepalive(f"other{number}") == 200
+        assert len(bench.platform.handler._hints._given) == 10_000
+
+    registered(scenario)
+
+
+def test_the_acknowledgement_of_2016_is_no_catalogue(registered: Registered) -> None:
+    def scenario(bench: PlatformBench) -> None:
+        body = f"<Response><CmdType>Catalog</CmdType><SN>1</SN><DeviceID>{CAMERA}</DeviceID>"
+        assert bench.message(body + "<Result>OK</Result></Response>") == 200
+        assert names(bench) == []
+
+    registered(scenario)
+
+
 def test_a_later_service_adds_its_commands(registered: Registered) -> None:
     def scenario(bench: PlatformBench) -> None:
         seen: list[str] = []
