@@ -25,6 +25,7 @@ class VerdictCode(StrEnum):
     UNKNOWN_CHANNEL = "unknown_channel"
     DEVICE_LIMIT = "device_limit"
     SESSION_LIMIT = "session_limit"
+    OVERLOADED = "overloaded"
     NO_SSRC = "no_ssrc"
     NO_PORT = "no_port"
     RECEIVER_FAILED = "receiver_failed"

@@ -46,6 +46,14 @@ CALL_ADVICE: Final[dict[VerdictCode, Advice]] = {
             "停止不需要的画面，或提高平台的会话上限。",
         ),
     ),
+    VerdictCode.OVERLOADED: Advice(
+        Fault.PLATFORM,
+        Text("The platform has too many calls open at once.", "平台同时进行的呼叫过多。"),
+        Text(
+            "Try again in a moment; look for devices that do not answer.",
+            "稍后重试，并检查是否有大量设备无应答。",
+        ),
+    ),
     VerdictCode.NO_SSRC: Advice(
         Fault.PLATFORM,
         Text("Every SSRC of this domain is in use.", "本域的 SSRC 已全部占用。"),

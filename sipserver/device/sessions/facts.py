@@ -22,6 +22,7 @@ class Ending(StrEnum):
     UNKNOWN_CHANNEL = "unknown_channel"
     DEVICE_LIMIT = "device_limit"
     SESSION_LIMIT = "session_limit"
+    OVERLOADED = "overloaded"  # the SIP core has too many calls or requests open
     NO_SSRC = "no_ssrc"
     NO_PORT = "no_port"
     RECEIVER_FAILED = "receiver_failed"

@@ -10,7 +10,7 @@ from sipserver.device.errors import DeviceNotOnline, UnknownChannel, UnknownDevi
 from sipserver.device.sessions.errors import LimitReached
 from sipserver.device.sessions.facts import Ending
 from sipserver.device.sessions.invite import AnswerRefused
-from sipserver.sip.errors import SipError
+from sipserver.sip.errors import TooManyTransactions
 from sipserver.transport.errors import (
     InviteCancelled,
     InviteRejected,
@@ -43,7 +43,7 @@ BY_ERROR: Final[tuple[tuple[type[BaseException], Ending], ...]] = (
     (TimeoutError, Ending.NO_ANSWER),
     (TransportFailed, Ending.SIP_UNREACHABLE),
     (InviteCancelled, Ending.DIALOG_LOST),
-    (SipError, Ending.INTERNAL),
+    (TooManyTransactions, Ending.OVERLOADED),
 )
 """The first row that fits counts; what fits none is a bug of ours."""
 

@@ -71,7 +71,7 @@ class LiveSession:
         self._after = after
         self._on_event = on_event
         self._stages = StageLog(now=around.clock.monotonic(), wall_clock=around.clock.wall())
-        self._watch = MediaWatch(self._settings, self._stages)
+        self._watch = MediaWatch(self._settings, self._stages, node_silence=around.node_silence)
         self._media = MediaLeg(
             around.node,
             around.ports,

@@ -35,6 +35,8 @@ class Surroundings:
     ssrcs: SsrcPool
     targets: TargetLookup
     settings: LiveSettings = field(default_factory=LiveSettings)
+    node_silence: float = 10.0
+    """Seconds without packets after which the media node says ``silent``: its own setting."""
     request_key_frame: Callable[[PlayTarget], Coroutine[Any, Any, None]] = ask_nobody
     """Send ``manscdp.control.KeyFrameRequest`` in the target's edition; errors are only logged."""
     clock: Clock = field(default_factory=lambda: Clock(time.monotonic, time.time))

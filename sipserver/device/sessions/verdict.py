@@ -109,6 +109,7 @@ RULES: Final[dict[Ending, VerdictCode | Callable[[Facts], VerdictCode]]] = {
     Ending.UNKNOWN_CHANNEL: VerdictCode.UNKNOWN_CHANNEL,
     Ending.DEVICE_LIMIT: VerdictCode.DEVICE_LIMIT,
     Ending.SESSION_LIMIT: VerdictCode.SESSION_LIMIT,
+    Ending.OVERLOADED: VerdictCode.OVERLOADED,
     Ending.NO_SSRC: VerdictCode.NO_SSRC,
     Ending.NO_PORT: VerdictCode.NO_PORT,
     Ending.RECEIVER_FAILED: VerdictCode.RECEIVER_FAILED,

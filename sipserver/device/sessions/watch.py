@@ -75,7 +75,10 @@ STAGES: Final[dict[str, Stage]] = {
 
 
 class MediaWatch:
-    def __init__(self, settings: LiveSettings, stages: StageLog) -> None:
+    def __init__(
+        self, settings: LiveSettings, stages: StageLog, *, node_silence: float = 10.0
+    ) -> None:
+        """:param node_silence: seconds without packets after which the node says ``silent``"""
         self.actions: list[Action] = []
         self.viewers: set[int] = set()
         self.quirks: list[str] = []
@@ -84,6 +87,7 @@ class MediaWatch:
         self.key_frame_requests = 0
         self._settings = settings
         self._stages = stages
+        self._silence_left = max(0.0, settings.silence_timeout - node_silence)
         self._answered = False
         self._packets = False
         self._playing = False
@@ -181,7 +185,8 @@ class MediaWatch:
         self._packets = True
         self._deadlines.pop(Timer.FIRST_PACKET, None)
         self._deadlines[Timer.PICTURE] = now + self._settings.picture_timeout
-        self._deadlines[Timer.KEY_FRAME] = now + self._settings.key_frame_after
+        if self._settings.key_frame_requests:
+            self._deadlines[Timer.KEY_FRAME] = now + self._settings.key_frame_after
         self._deadlines[Timer.AUDIO_ONLY] = now + self._settings.audio_only_after
         self.actions.append(Advance(Input.FIRST_PACKET))
 
@@ -218,8 +223,7 @@ class MediaWatch:
     def _silent(self, event: MediaEvent) -> None:
         """The node reports silence after its own, usually shorter time."""
         if self._packets:
-            left = self._settings.silence_timeout - self._settings.node_silence
-            self._deadlines[Timer.SILENCE] = event.at + max(0.0, left)
+            self._deadlines[Timer.SILENCE] = event.at + self._silence_left
 
     def _resumed(self, event: MediaEvent) -> None:
         self._deadlines.pop(Timer.SILENCE, None)

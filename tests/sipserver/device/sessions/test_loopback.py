@@ -37,11 +37,10 @@ PLATFORM = "34020000002000000001"
 CLIPS = Path(__file__).parents[3] / "wire" / "clips"
 ROLES = {Transport.UDP: "udp", Transport.TCP_PASSIVE: "tcp-active"}
 SETTINGS = LiveSettings(
-    invite_timeout=0.8,
-    first_packet_timeout=0.8,
-    picture_timeout=2.0,
+    invite_timeout=1.0,
+    first_packet_timeout=2.0,
+    picture_timeout=5.0,
     silence_timeout=0.5,
-    node_silence=0.5,
     reconnect_grace=0.3,
     bye_timeout=0.5,
 )
@@ -130,6 +129,7 @@ class Bench:
                 ssrcs=self.ssrcs,
                 targets=self,
                 settings=SETTINGS,
+                node_silence=0.5,
             )
         )
 
@@ -320,11 +320,10 @@ async def test_a_media_port_that_nobody_listens_on(bench: Bench, device: Scripte
         device.accept(incoming, offer, port=9)
 
     device.script = script
-    object.__setattr__(bench.sessions._settings, "first_packet_timeout", 20.0)
-    try:
-        assert await bench.fails(Transport.TCP_ACTIVE) == "connect_refused"
-    finally:
-        object.__setattr__(bench.sessions._settings, "first_packet_timeout", 0.8)
+    patience = replace(SETTINGS, first_packet_timeout=20.0)
+    around = replace(bench.sessions._around, settings=patience)
+    bench.sessions = LiveSessions(around)
+    assert await bench.fails(Transport.TCP_ACTIVE) == "connect_refused"
 
 
 @pytest.mark.parametrize(

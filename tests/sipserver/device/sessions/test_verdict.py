@@ -22,6 +22,7 @@ TABLE = [
     ("unknown channel", Ending.UNKNOWN_CHANNEL, set(), {}, "unknown_channel"),
     ("device limit", Ending.DEVICE_LIMIT, set(), {"session_limit": 4}, "device_limit"),
     ("session limit", Ending.SESSION_LIMIT, set(), {}, "session_limit"),
+    ("overloaded", Ending.OVERLOADED, set(), {}, "overloaded"),
     ("no SSRC", Ending.NO_SSRC, set(), {}, "no_ssrc"),
     ("no port", Ending.NO_PORT, set(), {}, "no_port"),
     ("receiver", Ending.RECEIVER_FAILED, set(), {"detail": "port taken"}, "receiver_failed"),

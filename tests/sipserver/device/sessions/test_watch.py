@@ -32,9 +32,9 @@ PLAYABLE = Advance(Input.PLAYABLE)
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, settings: LiveSettings | None = None) -> None:
         self.stages = StageLog(now=0.0, wall_clock=0.0)
-        self.watch = MediaWatch(LiveSettings(), self.stages)
+        self.watch = MediaWatch(settings or LiveSettings(), self.stages)
 
     def report(self, kind: str, at: float, detail: str = "", viewer: int = 0) -> list[Action]:
         self.watch.receive(Report(kind, at, detail, viewer))
@@ -117,6 +117,13 @@ def test_quirk_42_first_frames_are_p_frames_so_a_key_frame_is_asked_for(bench: B
     assert bench.report("key_frame", 3.1) == [PLAYABLE]
     assert bench.timer(5.0) == []
     assert bench.watch.key_frame_requests == 1
+
+
+def test_key_frame_requests_can_be_switched_off() -> None:
+    bench = Bench(LiveSettings(key_frame_requests=0))
+    bench.answer(0.0)
+    bench.report("first_packet", 1.0)
+    assert bench.timer(10.0) == []
 
 
 def test_sound_alone_plays_after_a_moment(bench: Bench) -> None:
