@@ -69,6 +69,9 @@ class DeviceAccount:
     stream_selector: str | None = None
     """How main and sub stream are told apart in an offer, a ``sdp.gb.StreamSelector``."""
 
+    session_limit: int | None = None
+    """Live sessions the device carries at once, 1..1000; None: not known."""
+
     trust_state_notifications: bool = True
     """False: ignore ON/OFF in catalogue notifications of this peer (some platforms err)."""
 
@@ -77,6 +80,8 @@ class DeviceAccount:
             raise ValueError(f"device ID {self.device_id!r}: 1 to 32 letters and digits are needed")
         if not self.password:
             raise ValueError(f"device {self.device_id}: the password is empty")
+        if self.session_limit is not None and not 1 <= self.session_limit <= 1000:
+            raise ValueError(f"device {self.device_id}: session_limit must be 1 to 1000")
         for name, value, allowed in (
             ("media_transport", self.media_transport, frozenset(map(str, Transport))),
             ("edition", self.edition, frozenset(map(str, Edition))),

@@ -43,6 +43,8 @@ class DeviceDetails:
     channels: int | None = None
     charset: str | None = None
     """``utf-8`` or ``gb18030``: what its bodies turned out to be."""
+    ssrc_habit: str = "unknown"
+    """What it did with the SSRC of our offers, a ``SsrcHabit`` of the sessions."""
 
 
 @dataclass(slots=True, eq=False)

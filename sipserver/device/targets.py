@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sdp.gb import Transport
 from sipserver.device.channels import ChannelDirectory
 from sipserver.device.errors import DeviceNotOnline
 from sipserver.device.profiles import stream_selector
 from sipserver.device.registry import Registry
-from sipserver.device.sessions.target import PlayTarget
+from sipserver.device.sessions.target import PlayTarget, SsrcHabit
 
 
 class ChannelTargets:
@@ -36,4 +38,20 @@ class ChannelTargets:
             transport=Transport(channel.settings.media_transport or account.media_transport),
             media_ip=account.media_address or "",
             selector=stream_selector(account, device.profile),
+            ssrc_habit=_habit(device.details.ssrc_habit),
+            session_limit=account.session_limit,
         )
+
+    def learned(self, device_id: str, habit: SsrcHabit) -> None:
+        """The sessions saw what the device does with an SSRC: kept for the next play."""
+        device = self._registry.find(device_id)
+        if device is not None:
+            details = replace(device.details, ssrc_habit=habit.value)
+            self._registry.describe(device, details)
+
+
+def _habit(stored: str) -> SsrcHabit:
+    try:
+        return SsrcHabit(stored)
+    except ValueError:  # of a later version
+        return SsrcHabit.UNKNOWN

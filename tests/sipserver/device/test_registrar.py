@@ -457,9 +457,10 @@ def test_no_password_stands_in_a_repr(bench: Bench) -> None:
         {"edition": "4.0"},
         {"charset": "latin-1"},
         {"stream_selector": "?"},
+        {"session_limit": 0},
     ],
 )
-def test_accounts_refuse_nonsense(wrong: dict[str, str]) -> None:
+def test_accounts_refuse_nonsense(wrong: dict[str, str | int]) -> None:
     values = {"device_id": CAMERA, "password": PASSWORD} | wrong
     with pytest.raises(ValueError, match="device"):
         DeviceAccount(**values)  # type: ignore[arg-type]

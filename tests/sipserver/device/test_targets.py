@@ -10,6 +10,7 @@ from sdp.gb import StreamSelector, Transport
 from sipserver.device.accounts import DeviceAccount
 from sipserver.device.channels import ChannelSettings
 from sipserver.device.errors import DeviceNotOnline, UnknownChannel, UnknownDevice
+from sipserver.device.sessions.target import SsrcHabit
 from sipserver.sip.flow import Flow
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ ACCOUNT = DeviceAccount(
     password="12345678",
     media_transport="tcp-passive",
     media_address="198.51.100.1",
+    session_limit=4,
 )
 
 
@@ -46,6 +48,10 @@ def test_a_target_is_the_channel_behind_the_flow_of_its_device(
         assert target.transport is Transport.TCP_PASSIVE
         assert target.media_ip == "198.51.100.1"
         assert target.selector is StreamSelector.STREAM_PROFILE
+        assert (target.session_limit, target.ssrc_habit) == (4, SsrcHabit.UNKNOWN)
+        targets.learned(CAMERA, SsrcHabit.OWN)
+        assert targets.target(CAMERA, CHANNEL).ssrc_habit is SsrcHabit.OWN
+        assert dict(bench.stores.devices.load_details())[CAMERA].ssrc_habit == "own"
         directory.set_settings(CAMERA, CHANNEL, ChannelSettings(media_transport="udp"))
         assert targets.target(CAMERA, CHANNEL).transport is Transport.UDP
 
