@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,7 +20,7 @@ class Users(Protocol):
 @dataclass(frozen=True, slots=True)
 class InitialLogin:
     name: str
-    password: str
+    password: str = field(repr=False)
     file: Path
 
 
