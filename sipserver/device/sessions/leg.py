@@ -33,6 +33,11 @@ def media_line(body: bytes) -> tuple[str, int, str, tuple[int, ...]] | None:
     return media[0].kind, media[0].port, media[0].protocol, tuple(media[0].payload_types)
 
 
+def just_answer(incoming: IncomingRequest) -> None:
+    """For a platform that has no use for what is not the call's own business."""
+    incoming.respond(200)
+
+
 class Caller(Protocol):
     """What the live view needs of ``sipserver.transport.service.SipService``."""
 
@@ -48,12 +53,14 @@ class CallLeg:
         *,
         on_provisional: Callable[[int], None],
         on_over: Callable[[Ending, str], None],
+        pass_on: Callable[[IncomingRequest], None] = just_answer,
     ) -> None:
         self.call_id = ""
         self.bye_timeout = 5.0
         self._caller = caller
         self._on_provisional = on_provisional
         self._on_over = on_over
+        self._pass_on = pass_on
         self._call: Call | None = None
         self._acknowledged = False
         self._gone = False  # the dialog is over, or we are about to end it
@@ -116,7 +123,9 @@ class CallLeg:
                 self._reinvited(incoming)
             case "MESSAGE":
                 self._receive_message(incoming)
-            case "INFO" | "OPTIONS" | "NOTIFY":
+            case "NOTIFY":
+                self._pass_on(incoming)
+            case "INFO" | "OPTIONS":
                 incoming.respond(200)
             case _:
                 incoming.respond(405)
@@ -135,12 +144,13 @@ class CallLeg:
             incoming.respond(488)
 
     def _receive_message(self, incoming: IncomingRequest) -> None:
-        """Only MediaStatus 121 has a place in a live dialog; anything else is just answered."""
+        """MediaStatus belongs here; devices also send alarms and keepalives inside a dialog."""
         try:
             value = from_message(parse(incoming.request.body))
         except ManscdpError:
-            incoming.respond(400)
+            value = None
+        if not isinstance(value, MediaStatus):
+            self._pass_on(incoming)
             return
         incoming.respond(200)
-        if isinstance(value, MediaStatus):
-            self._on_over(Ending.MEDIA_STATUS, value.notify_type)
+        self._on_over(Ending.MEDIA_STATUS, value.notify_type)

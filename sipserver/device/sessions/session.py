@@ -79,7 +79,12 @@ class LiveSession:
             stream=key.stream_name,
             host=around.platform.listen_ip,
         )
-        self._leg = CallLeg(around.caller, on_provisional=self._provisional, on_over=self.stop)
+        self._leg = CallLeg(
+            around.caller,
+            on_provisional=self._provisional,
+            on_over=self.stop,
+            pass_on=around.pass_on,
+        )
         self._target: PlayTarget | None = None
         self._sip_status = 0
         self._answer_habit = SsrcHabit.UNKNOWN

@@ -234,6 +234,8 @@ class FakeReceiver:
         del self.node.opened[self.port]
         if self.node.keep_receivers:
             self.node.log.append(f"close {self.transport}")
+        if self.node.close_error is not None:
+            raise self.node.close_error
 
 
 class FakeNode:
@@ -244,6 +246,7 @@ class FakeNode:
         self.errors: list[Exception] = []
         self.log: list[str] = []
         self.keep_receivers = True
+        self.close_error: Exception | None = None
         self._listeners: dict[str | None, list[Callable[[MediaEvent], None]]] = {}
 
     def open_receiver(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +15,12 @@ from sdp.offer import parse_offer
 from sdp.subject import Subject
 from sipserver.device.sessions.errors import PlayFailed
 from sipserver.device.sessions.facts import Ending
+from sipserver.device.sessions.live import LiveSessions
 from sipserver.device.sessions.state import State
 from sipserver.transport.errors import RequestTimedOut, TransportFailed
 
 if TYPE_CHECKING:
+    from sipserver.transport.incoming import IncomingRequest
     from tests.sipserver.device.sessions.conftest import FakeCall, World
 
 Device = Callable[["FakeCall"], object]
@@ -380,7 +383,7 @@ def test_media_status_inside_the_dialog_ends_with_our_bye(world: World) -> None:
         ("INFO", b"PLAY MANSRTSP/1.0\r\n", 200),
         ("OPTIONS", b"", 200),
         ("MESSAGE", b"<Notify><CmdType>Alarm</CmdType><SN>1</SN></Notify>", 200),
-        ("MESSAGE", b"no XML", 400),
+        ("MESSAGE", b"no XML", 200),
         ("UPDATE", b"", 405),
         ("INVITE", b"no SDP", 488),
     ],
@@ -395,6 +398,39 @@ def test_other_requests_inside_the_dialog_change_nothing(
         await world.sessions.close()
 
     world.run(scenario())
+
+
+def test_an_alarm_inside_the_dialog_goes_to_the_router(world: World) -> None:
+    passed: list[str] = []
+
+    def router(incoming: IncomingRequest) -> None:
+        passed.append(incoming.request.method)
+        incoming.respond(403)
+
+    world.sessions = LiveSessions(replace(world.around, pass_on=router))
+
+    async def scenario() -> None:
+        await world.sessions.play(world.DEVICE, world.CHANNEL)
+        body = b"<Notify><CmdType>Alarm</CmdType><SN>1</SN><DeviceID>1</DeviceID></Notify>"
+        assert world.caller.call.ask("MESSAGE", body).statuses == [403]
+        assert world.caller.call.ask("NOTIFY", body).statuses == [403]
+        status = MediaStatus(sn=8, device_id=world.CHANNEL).to_bytes()
+        assert world.caller.call.ask("MESSAGE", status).statuses == [200]
+        await world.sessions.close()
+
+    world.run(scenario())
+    assert passed == ["MESSAGE", "NOTIFY"]
+
+
+def test_a_lease_that_will_not_return_is_counted_and_stops_no_other(world: World) -> None:
+    async def scenario() -> None:
+        session = await world.sessions.play(world.DEVICE, world.CHANNEL)
+        world.node.close_error = OSError("the kernel is out of sorts")
+        await world.sessions.stop(session.id)
+
+    world.run(scenario())
+    assert world.leases() == dict.fromkeys(world.leases(), 0) | {"release failures": 1}
+    assert world.caller.call.byes == 1
 
 
 def test_a_reinvite_of_the_same_media_gets_our_offer_any_other_488(world: World) -> None:
