@@ -17,6 +17,7 @@ GbEdition = Literal["1.0", "1.1", "2.0", "3.0"]
 Charset = Literal["gb18030", "utf-8"]
 Selector = Literal["standard", "streamprofile", "streammode", "stream", "none"]
 Interval = Annotated[float, Meta(ge=1, le=86_400)]
+SessionLimit = Annotated[int, Meta(ge=1, le=1_000)]
 Misses = Annotated[int, Meta(ge=1, le=100)]
 
 
@@ -70,6 +71,7 @@ class AccountView(msgspec.Struct, frozen=True):
     media_transport: str
     media_address: str | None
     stream_selector: str | None
+    session_limit: int | None
     trust_state_notifications: bool
 
 
@@ -98,6 +100,8 @@ class NewDevice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     media_transport: MediaTransport = "udp"
     media_address: Text | None = None
     stream_selector: Selector | None = None
+    session_limit: SessionLimit | None = None
+    """Live sessions the device can carry at once."""
     trust_state_notifications: bool = True
 
 
@@ -118,6 +122,7 @@ class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     media_transport: MediaTransport | UnsetType = UNSET
     media_address: Text | UnsetType | None = UNSET
     stream_selector: Selector | UnsetType | None = UNSET
+    session_limit: SessionLimit | UnsetType | None = UNSET
     trust_state_notifications: bool | UnsetType = UNSET
 
 

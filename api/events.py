@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -13,6 +14,9 @@ from api.errors import TOO_MANY_LISTENERS, ApiError
 
 RECENT: Final = 512
 """Events kept for a client that comes back with ``Last-Event-ID``."""
+
+ABSENCE: Final = 60.0
+"""Seconds in which a client that lost its connection may come back and miss nothing."""
 
 PER_CLIENT: Final = 256
 """Events that may wait for one client."""
@@ -61,8 +65,10 @@ class EventQueue:
 class EventHub:
     """``publish`` never waits; a client beyond the limit is refused."""
 
-    def __init__(self, *, clients: int) -> None:
+    def __init__(self, *, clients: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = clients
+        self._clock = clock
+        self._last_left = -ABSENCE
         self._queues: set[EventQueue] = set()
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=RECENT)
         self._numbers = itertools.count(1)
@@ -72,6 +78,11 @@ class EventHub:
     @property
     def clients(self) -> int:
         return len(self._queues)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens, or may come back for what was missed; if not, build nothing."""
+        return bool(self._queues) or self._clock() - self._last_left < ABSENCE
 
     def publish(self, event: EventView) -> None:
         number = next(self._numbers)
@@ -100,3 +111,4 @@ class EventHub:
             yield queue
         finally:
             self._queues.discard(queue)
+            self._last_left = self._clock()

@@ -27,7 +27,7 @@ from sipserver.device.events import DeviceEvent, DeviceOffline
 from sipserver.device.messenger import LAST_SN
 from sipserver.device.platform import DevicePlatform, PlatformSettings, Stores, Surroundings
 from sipserver.device.sessions import surroundings as sessions
-from sipserver.device.sessions.events import LiveEvent
+from sipserver.device.sessions.events import LiveEvent, SsrcHabitLearned
 from sipserver.device.sessions.invite import Platform
 from sipserver.device.sessions.live import LiveSessions
 from sipserver.transport.errors import TransportError
@@ -131,6 +131,7 @@ async def open_services(settings: Settings, undo: AsyncExitStack) -> Services:
     undo.push_async_callback(live.close)
     archive = SessionArchive(storage.sessions)
     events.subscribe(archive.on_event)
+    events.subscribe(_habits(platform))
     platform.events.subscribe(_media_of_offline_devices(live))
     platform.handler.commands.add("Notify", "MediaStatus", media_status_handler(live))
     return Services(storage, platform, sip, media, live, events, archive, watch)
@@ -204,9 +205,21 @@ def live_sessions(
         ssrcs=media.ssrcs,
         targets=AddressedTargets(platform.targets, identity),
         settings=settings.live,
+        node_silence=settings.media.silence_seconds,
+        pass_on=platform.handler.on_request,
         request_key_frame=KeyFrames(platform).request,
     )
     return LiveSessions(around, publish=events.publish)
+
+
+def _habits(platform: DevicePlatform) -> Callable[[LiveEvent], None]:
+    """What a device did with our SSRC is kept for its next play."""
+
+    def on_event(event: LiveEvent) -> None:
+        if isinstance(event, SsrcHabitLearned):
+            platform.targets.learned(event.device_id, event.habit)
+
+    return on_event
 
 
 def _media_of_offline_devices(live: LiveSessions) -> Callable[[DeviceEvent], None]:

@@ -165,11 +165,11 @@ def _authenticator(settings: Settings, services: Services, directory: Path) -> A
 def _report(services: Services, indexes: ChannelIndexes, hub: EventHub) -> None:
     def device_event(event: DeviceEvent) -> None:
         indexes.on_event(event)
-        if (view := device_event_view(event)) is not None:
+        if hub.is_heard and (view := device_event_view(event)) is not None:
             hub.publish(view)
 
     def live_event(event: LiveEvent) -> None:
-        if (view := live_event_view(event)) is not None:
+        if hub.is_heard and (view := live_event_view(event)) is not None:
             hub.publish(view)
 
     services.platform.events.subscribe(device_event)

@@ -3,32 +3,30 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, delete, select
 
 from manscdp.catalog import CatalogItem
 from sipserver.device.channels import ChannelSettings
 from storage.sql.database import Database
 from storage.sql.schema import channel_settings, channels
+from storage.sql.statements import remove_sql, save_sql
+from storage.sql.writer import KeyedTable
 
 log = logging.getLogger(__name__)
 _FIELDS: Final = tuple(item.name for item in fields(CatalogItem))
 
 
-def _save(table: Any, column: str) -> Any:
-    statement = upsert(table)
-    return statement.on_conflict_do_update(
-        index_elements=["device_id", "channel_id"], set_={column: statement.excluded[column]}
-    )
-
-
-_SAVE_CHANNEL: Final = _save(channels, "item")
-_SAVE_SETTINGS: Final = _save(channel_settings, "settings")
-_REMOVE_CHANNEL: Final = delete(channels).where(
-    channels.c.device_id == bindparam("device"), channels.c.channel_id == bindparam("channel")
+_KEY: Final = ["device_id", "channel_id"]
+_SAVE_CHANNEL: Final = save_sql(channels, _KEY, ["item"])
+_REMOVE_CHANNEL: Final = remove_sql(channels, _KEY)
+_SETTINGS: Final = KeyedTable(
+    save_sql=save_sql(channel_settings, _KEY, ["settings"]),
+    remove_sql=remove_sql(channel_settings, _KEY),
+    row=lambda key, settings: (*key, msgspec.json.encode(settings)),
+    key=lambda key: key,
 )
 
 
@@ -63,40 +61,33 @@ class SqlChannelStore:
         def write(connection: Connection) -> None:
             """On the writer's thread: encoding 20,000 items would hold the event loop."""
             if removed:
-                keys = [{"device": device_id, "channel": channel_id} for channel_id in removed]
-                connection.execute(_REMOVE_CHANNEL, keys)
+                keys = [(device_id, channel_id) for channel_id in removed]
+                connection.exec_driver_sql(_REMOVE_CHANNEL, keys)
             if changed:
-                connection.execute(_SAVE_CHANNEL, [_row(device_id, item) for item in changed])
+                rows = [_row(device_id, item) for item in changed]
+                connection.exec_driver_sql(_SAVE_CHANNEL, rows)
 
-        self._queue(self._database.writer.submit_work(write, len(changed) + len(removed)))
+        self._queue(self._database.writer.submit(write, len(changed) + len(removed)))
 
     def save_channel_settings(
         self, device_id: str, channel_id: str, settings: ChannelSettings
     ) -> None:
-        row = {
-            "device_id": device_id,
-            "channel_id": channel_id,
-            "settings": msgspec.json.encode(settings),
-        }
-        self._queue(self._database.writer.submit(_SAVE_SETTINGS, [row]))
+        key = (device_id, channel_id)
+        self._queue(self._database.writer.save(_SETTINGS, key, settings))
 
     def remove_channels(self, device_id: str) -> None:
         def write(connection: Connection) -> None:
             for table in (channels, channel_settings):
                 connection.execute(delete(table).where(table.c.device_id == device_id))
 
-        self._queue(self._database.writer.submit_work(write, 1))
+        self._queue(self._database.writer.submit(write, 1))
 
     def _queue(self, taken: bool) -> None:
         if not taken:
             log.warning("the write queue is full: a change of a catalogue was not stored")
 
 
-def _row(device_id: str, item: CatalogItem) -> dict[str, Any]:
+def _row(device_id: str, item: CatalogItem) -> tuple[str, str, bytes]:
     """What the peer did not say is not stored: it is most of the 50 fields."""
     said = {name: value for name in _FIELDS if (value := getattr(item, name)) is not None}
-    return {
-        "device_id": device_id,
-        "channel_id": item.device_id,
-        "item": msgspec.json.encode(said),
-    }
+    return device_id, item.device_id, msgspec.json.encode(said)

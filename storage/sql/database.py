@@ -43,7 +43,10 @@ class Database:
         self._readers = ThreadPoolExecutor(settings.reader_threads, "storage-reader")
         assert self._writer_engine is not None  # noqa: S101 - set by _prepare()
         self._writer = Writer(
-            self._writer_engine, queue_rows=settings.queue_rows, batch_rows=settings.batch_rows
+            self._writer_engine,
+            queue_rows=settings.queue_rows,
+            batch_rows=settings.batch_rows,
+            gather=settings.gather_seconds,
         )
         self._writer.start()
 

@@ -11,33 +11,38 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, Table, delete, insert, select
 
 from sipserver.device.accounts import DeviceAccount
 from sipserver.device.device import Binding, DeviceDetails
 from storage.errors import WriteRefused
 from storage.sql.database import Database
 from storage.sql.schema import accounts, bindings, details, facts
+from storage.sql.statements import remove_sql, save_sql
+from storage.sql.writer import KeyedTable
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 REVISION: Final = "accounts revision"
 
 
-def _save(table: Any, column: str) -> Any:
-    statement = upsert(table)
-    changed = {column: statement.excluded[column], "updated_at": statement.excluded.updated_at}
-    return statement.on_conflict_do_update(index_elements=["device_id"], set_=changed)
+def _keyed(table: Table, column: str) -> KeyedTable:
+    """Key: the device; value: time and what is kept as JSON."""
+
+    def row(device_id: str, value: tuple[float, Any]) -> tuple[str, bytes, float]:
+        return device_id, msgspec.json.encode(value[1]), value[0]
+
+    return KeyedTable(
+        save_sql=save_sql(table, ["device_id"], [column, "updated_at"]),
+        remove_sql=remove_sql(table, ["device_id"]),
+        row=row,
+        key=lambda device_id: (device_id,),
+    )
 
 
-_SAVE_ACCOUNT: Final = _save(accounts, "settings")
-_SAVE_BINDING: Final = _save(bindings, "state")
-_SAVE_DETAILS: Final = _save(details, "state")
-_REMOVE: Final = {
-    table: delete(table).where(table.c.device_id == bindparam("key"))
-    for table in (accounts, bindings, details)
-}
+_ACCOUNTS: Final = _keyed(accounts, "settings")
+_BINDINGS: Final = _keyed(bindings, "state")
+_DETAILS: Final = _keyed(details, "state")
 
 
 class SqlDeviceStore:
@@ -60,41 +65,20 @@ class SqlDeviceStore:
             yield from ((device_id, value) for value in _decoded(state, DeviceDetails, device_id))
 
     def save_account(self, account: DeviceAccount) -> None:
-        self._submit(
-            _SAVE_ACCOUNT,
-            {
-                "device_id": account.device_id,
-                "settings": msgspec.json.encode(account),
-                "updated_at": self._clock(),
-            },
-        )
+        self._save(_ACCOUNTS, account.device_id, account)
 
     def remove_account(self, device_id: str) -> None:
-        for statement in _REMOVE.values():
-            self._submit(statement, {"key": device_id})
+        for table in (_ACCOUNTS, _BINDINGS, _DETAILS):
+            self._check(self._database.writer.remove(table, device_id))
 
     def save_binding(self, binding: Binding) -> None:
-        self._submit(
-            _SAVE_BINDING,
-            {
-                "device_id": binding.device_id,
-                "state": msgspec.json.encode(binding),
-                "updated_at": self._clock(),
-            },
-        )
+        self._save(_BINDINGS, binding.device_id, binding)
 
     def remove_binding(self, device_id: str) -> None:
-        self._submit(_REMOVE[bindings], {"key": device_id})
+        self._check(self._database.writer.remove(_BINDINGS, device_id))
 
     def save_details(self, device_id: str, details: DeviceDetails) -> None:
-        self._submit(
-            _SAVE_DETAILS,
-            {
-                "device_id": device_id,
-                "state": msgspec.json.encode(details),
-                "updated_at": self._clock(),
-            },
-        )
+        self._save(_DETAILS, device_id, details)
 
     async def settled(self) -> None:
         """Return when everything saved so far has reached the database.
@@ -106,8 +90,11 @@ class SqlDeviceStore:
         if stats.failing:
             raise WriteRefused(stats.last_error)
 
-    def _submit(self, statement: Any, row: dict[str, Any]) -> None:
-        if not self._database.writer.submit(statement, [row]):
+    def _save(self, table: KeyedTable, device_id: str, value: Any) -> None:
+        self._check(self._database.writer.save(table, device_id, (self._clock(), value)))
+
+    def _check(self, taken: bool) -> None:
+        if not taken:
             log.warning("the write queue is full: a change of a device was not stored")
 
     def _load(self, table: Any, column: Any, kind: type[T]) -> Iterator[T]:
@@ -136,14 +123,10 @@ class AccountProvisioning:
         self._clock = clock
 
     async def put(self, account: DeviceAccount) -> None:
-        row = {
-            "device_id": account.device_id,
-            "settings": msgspec.json.encode(account),
-            "updated_at": self._clock(),
-        }
+        row = _ACCOUNTS.row(account.device_id, (self._clock(), account))
 
         def write(connection: Connection) -> None:
-            connection.execute(_SAVE_ACCOUNT, [row])
+            connection.exec_driver_sql(_ACCOUNTS.save_sql, row)
             _raise_revision(connection)
 
         await self._database.writer.run(write)
@@ -152,9 +135,9 @@ class AccountProvisioning:
         """``False`` when there was no such account."""
 
         def write(connection: Connection) -> bool:
-            found = connection.execute(_REMOVE[accounts], {"key": device_id}).rowcount
-            for table in (bindings, details):
-                connection.execute(_REMOVE[table], {"key": device_id})
+            found = 0
+            for table in (_BINDINGS, _DETAILS, _ACCOUNTS):
+                found = connection.exec_driver_sql(table.remove_sql, (device_id,)).rowcount
             _raise_revision(connection)
             return bool(found)
 

@@ -28,6 +28,10 @@ class StorageSettings:
     batch_rows: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 2_000
     """Rows of one transaction. Default measured: SQLite gains nothing beyond."""
 
+    gather_seconds: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.2
+    """Seconds that a change may wait for others before it is written: what a crash may lose, too.
+    Default: one transaction instead of a thousand when many devices register at once."""
+
     reader_threads: Annotated[int, msgspec.Meta(ge=1, le=32)] = 2
     """Threads for queries. Default: a long search never delays a short look-up."""
 

@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 
 from sipserver.device.history import PresenceEdge
 from storage.sql.database import Database
 from storage.sql.schema import presence
+from storage.sql.statements import append_sql
+from storage.sql.writer import LogTable
 
-_INSERT: Final = insert(presence)
+_LOG: Final = LogTable(
+    append_sql=append_sql(presence, ["device_id", "at", "online", "reason"]),
+    row=lambda edge: (edge.device_id, edge.at, edge.online, edge.reason),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +36,7 @@ class SqlPresenceLog:
 
         :raises BlockingIOError: when the queue is full; the batch is lost, and counted by both
         """
-        rows = [
-            {
-                "device_id": edge.device_id,
-                "at": edge.at,
-                "online": edge.online,
-                "reason": edge.reason,
-            }
-            for edge in edges
-        ]
-        if not self._database.writer.submit(_INSERT, rows):
+        if not self._database.writer.append(_LOG, edges):
             raise BlockingIOError("the write queue of the database is full")
 
     async def newest(

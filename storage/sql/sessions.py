@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from storage.sql.database import Database
 from storage.sql.schema import sessions
+from storage.sql.statements import remove_sql, save_sql
+from storage.sql.writer import KeyedTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +27,25 @@ class EndedSession:
     detail: Mapping[str, Any]
 
 
-_INSERT: Final = insert(sessions).prefix_with("OR REPLACE")
+def _row(session_id: str, session: EndedSession) -> tuple[Any, ...]:
+    return (
+        session_id,
+        session.device_id,
+        session.channel_id,
+        session.started_at,
+        session.ended_at,
+        session.verdict,
+        msgspec.json.encode(session.detail),
+    )
+
+
+_COLUMNS: Final = ["device_id", "channel_id", "started_at", "ended_at", "verdict", "detail"]
+_SESSIONS: Final = KeyedTable(
+    save_sql=save_sql(sessions, ["session_id"], _COLUMNS),
+    remove_sql=remove_sql(sessions, ["session_id"]),
+    row=_row,
+    key=lambda session_id: (session_id,),
+)
 
 
 class SqlSessionArchive:
@@ -36,16 +56,7 @@ class SqlSessionArchive:
 
     def append(self, session: EndedSession) -> bool:
         """``False`` when the write queue is full; the writer counts it."""
-        row = {
-            "session_id": session.session_id,
-            "device_id": session.device_id,
-            "channel_id": session.channel_id,
-            "started_at": session.started_at,
-            "ended_at": session.ended_at,
-            "verdict": session.verdict,
-            "detail": msgspec.json.encode(session.detail),
-        }
-        return self._database.writer.submit(_INSERT, [row])
+        return self._database.writer.save(_SESSIONS, session.session_id, session)
 
     async def newest(
         self, *, device_id: str = "", channel_id: str = "", offset: int = 0, limit: int = 100

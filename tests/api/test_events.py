@@ -58,6 +58,18 @@ async def test_a_client_beyond_the_limit_is_refused() -> None:
         pass
 
 
+async def test_events_need_not_be_built_for_nobody() -> None:
+    now = 1_000.0
+    hub = EventHub(clients=1, clock=lambda: now)
+    assert not hub.is_heard
+    with hub.listen():
+        assert hub.is_heard
+    now += 59.0
+    assert hub.is_heard  # it may come back
+    now += 2.0
+    assert not hub.is_heard
+
+
 async def test_taking_waits_for_the_next_event() -> None:
     hub = EventHub(clients=1)
     with hub.listen() as queue:

@@ -29,8 +29,8 @@ class Fixture:
         self.desk = DeviceDesk(platform, store, indexes)
         self.watch = AccountWatch(platform, store, provisioning)
 
-    def account(self, device_id: str = NVR, **values: str) -> DeviceAccount:
-        return DeviceAccount(device_id=device_id, password="12345678", **values)
+    def account(self, device_id: str = NVR, name: str = "") -> DeviceAccount:
+        return DeviceAccount(device_id=device_id, password="12345678", name=name)
 
 
 @pytest.fixture

@@ -58,7 +58,9 @@ async def test_an_unreadable_channel_is_left_out_and_logged(
 ) -> None:
     store = SqlChannelStore(database)
     rows = [{"device_id": NVR, "channel_id": "x", "item": b'{"name": 7}'}]
-    database.writer.submit(insert(channels), rows)
+    await database.writer.run(
+        lambda connection: connection.execute(insert(channels), rows).rowcount
+    )
     store.save_channels(NVR, [camera(1)], ())
     await settled(database)
     with caplog.at_level(logging.ERROR):

@@ -1,7 +1,8 @@
 import logging
+from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from sipserver.device.accounts import AccountBook, DeviceAccount
 from sipserver.device.device import Binding, DeviceDetails
@@ -76,17 +77,20 @@ async def test_one_unreadable_row_does_not_stop_the_start(
     store = SqlDeviceStore(database)
     store.save_account(ACCOUNT)
     broken = {"device_id": "bad", "settings": b'{"device_id":"bad","password":""}', "updated_at": 0}
-    database.writer.submit(insert(accounts), [broken])
+    await database.writer.run(lambda c: c.execute(insert(accounts), [broken]).rowcount)
     await store.settled()
     with caplog.at_level(logging.ERROR):
         assert len(restarted(database)) == 1
     assert "device bad" in caplog.text
 
 
+def _execute(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    connection.execute(insert(accounts), rows)
+
+
 async def test_a_failing_database_is_told_to_who_waits(database: Database) -> None:
-    database.writer.submit(
-        insert(accounts), [{"device_id": None, "settings": b"", "updated_at": 0}]
-    )
+    bad = [{"device_id": None, "settings": b"", "updated_at": 0}]
+    database.writer.submit(lambda connection: _execute(connection, bad), 1)
     await SqlDeviceStore(database).settled()  # a bad row is not a failing database
     await database.writer.close()
     with pytest.raises(WriteRefused):
