@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -83,8 +84,8 @@ class NonceBook:
         self._new_token = new_token
         self._lifetime = lifetime
         self._max_nonces = max_nonces
-        self._nonces: dict[str, _Nonce] = {}  # oldest first: one lifetime for all
-        self._expired: dict[str, None] = {}  # expired lately: answered "stale", not "unknown"
+        self._nonces: OrderedDict[str, _Nonce] = OrderedDict()  # oldest first: one lifetime
+        self._expired: OrderedDict[str, None] = OrderedDict()  # "stale", no longer "unknown"
         self.evicted = 0
         """Nonces dropped before their time because the book was full."""
 
@@ -95,7 +96,7 @@ class NonceBook:
         """A nonce for the next challenge to this device at this host."""
         self._forget(now)
         if len(self._nonces) >= self._max_nonces:
-            self._nonces.pop(next(iter(self._nonces)))
+            self._expire_oldest()
             self.evicted += 1
         nonce = self._new_token()
         self._nonces[nonce] = _Nonce(device_id, host, algorithm, now + self._lifetime)
@@ -124,14 +125,13 @@ class NonceBook:
         return NonceVerdict.VALID
 
     def _forget(self, now: float) -> None:
-        while self._nonces:
-            oldest = next(iter(self._nonces))
-            if self._nonces[oldest].expires_at > now:
-                break
-            del self._nonces[oldest]
-            self._expired[oldest] = None
-            if len(self._expired) > self._max_nonces:
-                self._expired.pop(next(iter(self._expired)))
+        while self._nonces and next(iter(self._nonces.values())).expires_at <= now:
+            self._expire_oldest()
+
+    def _expire_oldest(self) -> None:
+        self._expired[self._nonces.popitem(last=False)[0]] = None
+        if len(self._expired) > self._max_nonces:
+            self._expired.popitem(last=False)
 
 
 def challenge_header(

@@ -27,6 +27,7 @@ class Host(Protocol):
         self, timer: Timer, duration: float, now: float, target: TimerTarget
     ) -> None: ...
     def client_terminated(self, transaction: ClientTransaction) -> None: ...
+    def client_timed_out(self, transaction: ClientTransaction) -> None: ...
 
 
 class TransactionUser(Protocol):
@@ -157,7 +158,7 @@ class ClientTransaction:
 
     def _time_out(self, now: float) -> None:
         self.state = State.TERMINATED
-        self._host.client_terminated(self)
+        self._host.client_timed_out(self)
         self.user.transaction_failed(self, Failure.TIMED_OUT, now)
 
     def _end_after(self, timer: Timer, duration: float, now: float) -> None:

@@ -381,8 +381,6 @@ class Endpoint:
         self._answer(received, 200, now)
         if not invite.answered:
             self._answer(invite.received, 487, now)
-            if invite.received.usage is not None:
-                invite.received.usage.pending_invite = None
             self._events.append(CallCancelled(invite.received))
 
     def _receive_in_dialog(self, received: RequestReceived, now: float) -> None:
@@ -422,7 +420,6 @@ class Endpoint:
         self._answer(received, 200, now)
         if usage.pending_invite is not None:
             self._answer(usage.pending_invite.received, 487, now)
-            usage.pending_invite = None
         self._events.append(received)
         usage.receive_bye(now)
 
@@ -457,8 +454,9 @@ class Endpoint:
             request, received.flow, status, reason, tag, extra, tail or self._empty_tail
         )
         self._layer.respond(transaction, status, data, now)
-        if status >= 300 and received.usage is not None and request.method == "INVITE":
-            received.usage.pending_invite = None
+        usage = received.usage
+        if usage is not None and status >= 300 and usage.pending_invite is transaction:
+            usage.pending_invite = None
         return data
 
     def _answer_statelessly(

@@ -167,6 +167,10 @@ class TransactionLayer:
             if not group:
                 del self._on_connection[connection]
 
+    def client_timed_out(self, transaction: ClientTransaction) -> None:
+        self._counters.timed_out += 1
+        self.client_terminated(transaction)
+
     def connection_lost(self, connection: int, now: float) -> None:
         for transaction in self._on_connection.pop(connection, set()):
             transaction.fail(Failure.CONNECTION_LOST, now)
