@@ -151,6 +151,17 @@ impl Assembler {
         self.stamp = stamp;
     }
 
+    /// The demultiplexer starts in mid-stream by our own will: that is no quirk of the device.
+    pub fn join_late(&mut self) {
+        self.waiting_for_key = true;
+        self.prefix_frames = MAX_PREFIX;
+        self.pes = self.pes.max(2);
+    }
+
+    pub fn buffered(&self) -> usize {
+        self.picture.data.capacity() + self.parameter_set.capacity()
+    }
+
     /// A second PES begins, and neither a map nor parameter sets have told the codec (row 42).
     pub fn is_blind(&self) -> bool {
         self.pes == 2 && self.judge.codec().is_none()
@@ -370,6 +381,11 @@ impl Assembler {
 
     /// Close the picture at hand and put it among the finished.
     pub fn end_picture(&mut self) {
+        if let Nal::Slice { length_at } = self.nal {
+            // A fragmented NAL unit whose end did not come.
+            self.close_slice(length_at);
+            self.nal = Nal::Drop;
+        }
         if self.picture.slices == 0 {
             if self.picture.corrupt {
                 self.discard_picture();

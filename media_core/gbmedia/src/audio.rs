@@ -53,6 +53,11 @@ impl AudioTrack {
         }
     }
 
+    /// Bytes held for the sound that is not yet whole.
+    pub fn buffered(&self) -> usize {
+        self.payload.capacity() + self.rest.capacity()
+    }
+
     /// The map's word on the codec. Before 2022 stream type 0x90 was G.711 of either law (row 24).
     pub fn declare(&mut self, codec: Codec, context: &mut Context<'_>) {
         let codec = if codec == Codec::G711A && self.g711 == Codec::G711U {

@@ -124,6 +124,9 @@ const AUDIO_CLOCK: u32 = 8_000;
 /// RFC 3551: PCMU and PCMA.
 const STATIC_AUDIO: [u8; 2] = [0, 8];
 
+/// RFC 3550 A.1 MAX_DROPOUT: a longer jump is a restart and no loss.
+const MAX_GAP: u16 = 3000;
+
 /// How payloads are understood. A program stream is the rule and always wins.
 enum Payload {
     ProgramStream,
@@ -143,7 +146,31 @@ pub struct Ingest {
     reception: Reception,
     reliable: bool,
     reporter_ssrc: u32,
+    /// Set while packets are counted and not looked into.
+    counting: Option<Counting>,
+    /// Lost while counting only.
+    lost_uncounted: u64,
     stream: Stream,
+}
+
+/// Losses without a reorder window: a late packet takes its loss back.
+#[derive(Default)]
+struct Counting {
+    next: Option<u16>,
+    lost: u64,
+}
+
+impl Counting {
+    fn receive(&mut self, sequence: u16) {
+        let ahead = sequence.wrapping_sub(self.next.unwrap_or(sequence));
+        if ahead < MAX_GAP {
+            self.lost += u64::from(ahead);
+        } else if ahead > u16::MAX - MAX_GAP {
+            self.lost = self.lost.saturating_sub(1);
+            return;
+        }
+        self.next = Some(sequence.wrapping_add(1));
+    }
 }
 
 /// Everything behind the sequence of packets.
@@ -189,6 +216,8 @@ impl Ingest {
             reception: Reception::new(clock_rate),
             reliable: settings.reliable,
             reporter_ssrc: settings.reporter_ssrc,
+            counting: None,
+            lost_uncounted: 0,
             stream: Stream {
                 payload,
                 payload_type: settings.payload_type,
@@ -203,6 +232,22 @@ impl Ingest {
     /// Change the expected SSRC in place, without touching the socket (row 52).
     pub fn expect_ssrc(&mut self, ssrc: Option<u32>) {
         self.gate.expect(ssrc);
+    }
+
+    /// Count packets, their loss and jitter, and look no further: for streams that are only relayed.
+    /// Switched off again, frames begin with the next key frame.
+    pub fn set_counting_only(&mut self, counting_only: bool) {
+        if counting_only == self.counting.is_some() {
+            return;
+        }
+        if let Some(counting) = self.counting.take() {
+            self.lost_uncounted += counting.lost;
+        } else {
+            self.counting = Some(Counting::default());
+            self.reorder.reset();
+            self.stream.lost();
+            self.stream.tracks.with_video(VideoTrack::join_late);
+        }
     }
 
     /// One datagram of the RTP port, or one packet of the RFC 4571 framing. RTCP is told apart.
@@ -223,6 +268,10 @@ impl Ingest {
         }
         self.stream.count(&packet, size, now);
         self.reception.receive(&packet, now);
+        if let Some(counting) = &mut self.counting {
+            counting.receive(packet.sequence());
+            return;
+        }
         let stream = &mut self.stream;
         self.reorder
             .receive(&packet, now, |gap, packet| stream.packet(gap, packet, now));
@@ -311,11 +360,19 @@ impl Ingest {
         self.stream.tracks.output.events.pop_front()
     }
 
+    /// Bytes held for packets, headers and frames that are not yet whole; events not counted.
+    pub fn buffered(&self) -> usize {
+        let stream = &self.stream;
+        let tracks = stream.tracks.video.buffered() + stream.tracks.audio.buffered();
+        self.reorder.buffered() + stream.demux.buffered() + tracks
+    }
+
     /// A snapshot.
     pub fn stats(&self) -> StreamStats {
         let counters = self.reorder.counters();
+        let counting = self.counting.as_ref().map_or(0, |counting| counting.lost);
         StreamStats {
-            lost: counters.lost,
+            lost: counters.lost + self.lost_uncounted + counting,
             duplicates: counters.duplicates,
             reordered: counters.reordered,
             late: counters.late,

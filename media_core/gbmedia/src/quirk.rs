@@ -2,7 +2,8 @@
 
 macro_rules! quirks {
     ($($variant:ident, $name:literal, $row:literal, $sentence:literal;)+) => {
-        /// A deviation seen in one stream. `row` is the number in docs/protocol/media-quirks.md.
+        /// A deviation seen in one stream. `row` is its number in docs/protocol/media-quirks.md, 0 for
+        /// those that stand for no single deviation.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         #[non_exhaustive]
         pub enum Quirk {

@@ -91,6 +91,12 @@ impl Reorder {
         &self.counters
     }
 
+    /// Bytes of the packets that wait for others.
+    pub fn buffered(&self) -> usize {
+        let candidates = self.candidates.iter();
+        self.held_bytes + candidates.map(|held| held.payload.len()).sum::<usize>()
+    }
+
     /// Take the next packet as the first one, whatever was before. Held packets are dropped.
     pub fn reset(&mut self) {
         self.next = None;

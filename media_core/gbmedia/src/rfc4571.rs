@@ -116,6 +116,11 @@ impl Framer {
         self.resyncs
     }
 
+    /// Bytes kept for the packet that is not yet whole.
+    pub fn buffered(&self) -> usize {
+        self.carry.len()
+    }
+
     /// Quirks seen since the last call; give them to `Ingest::note_quirk`.
     pub fn take_quirk(&mut self) -> Option<Quirk> {
         self.quirks.pop()

@@ -29,6 +29,11 @@ impl VideoTrack {
         }
     }
 
+    /// Bytes held for the frame that is being assembled.
+    pub fn buffered(&self) -> usize {
+        self.assembler.buffered()
+    }
+
     /// The map's word on the codec.
     pub fn declare(&mut self, codec: Codec, context: &mut Context<'_>) {
         self.assembler.declare(codec, context.output);
@@ -87,6 +92,12 @@ impl VideoTrack {
 
     pub fn deliver(&mut self, context: &mut Context<'_>) {
         self.assembler.deliver(context);
+    }
+
+    /// Nothing was looked at for a while: go on with the next key frame.
+    pub fn join_late(&mut self, context: &mut Context<'_>) {
+        self.lost(context);
+        self.assembler.join_late();
     }
 
     /// Plain NAL units of an RTP payload (RFC 6184, RFC 7798).

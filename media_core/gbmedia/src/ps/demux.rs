@@ -109,6 +109,11 @@ impl PsDemux {
         self.state == State::Unit && self.carry.is_empty()
     }
 
+    /// Bytes kept for the header that is not yet whole.
+    pub fn buffered(&self) -> usize {
+        self.carry.len()
+    }
+
     /// Is the payload of a PES open?
     pub fn in_payload(&self) -> bool {
         matches!(self.state, State::Payload { .. })

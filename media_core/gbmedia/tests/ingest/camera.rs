@@ -258,13 +258,16 @@ pub struct Outcome {
     pub events: Vec<IngestEvent>,
 }
 
+fn frame_of(event: &IngestEvent) -> Option<&Frame> {
+    match event {
+        IngestEvent::Frame(frame) => Some(frame),
+        _ => None,
+    }
+}
+
 impl Outcome {
     pub fn frames(&self) -> Vec<&Frame> {
-        let frame = |event| match event {
-            &IngestEvent::Frame(ref frame) => Some(frame),
-            _ => None,
-        };
-        self.events.iter().filter_map(frame).collect()
+        self.events.iter().filter_map(frame_of).collect()
     }
 
     pub fn of_kind(&self, kind: Kind) -> Vec<&Frame> {

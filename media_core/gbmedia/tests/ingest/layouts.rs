@@ -112,3 +112,24 @@ fn a_start_code_that_lies_cannot_stop_the_search() {
     let log = demux(&[&no_pes[..], &PACK].concat());
     assert_eq!(log.packs, 1);
 }
+
+#[test]
+fn every_quirk_stands_in_the_table_of_the_documentation() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/protocol/media-quirks.md"
+    );
+    let page = std::fs::read_to_string(path).unwrap();
+    for quirk in Quirk::ALL {
+        let name = format!("`{}`", quirk.name());
+        let line = page.lines().find(|line| line.contains(&name));
+        let line = line.unwrap_or_else(|| panic!("{name} is missing"));
+        let rows = line.split('|').nth(1).unwrap_or_default();
+        let row = quirk.row().to_string();
+        let listed = rows.split(',').any(|number| number.trim() == row);
+        assert!(
+            quirk.row() == 0 || listed,
+            "{name} stands in row {rows}, not {row}"
+        );
+    }
+}

@@ -4,6 +4,7 @@ mod audio_rows;
 mod camera;
 mod layouts;
 mod ps_rows;
+mod reference_sender;
 mod robustness;
 mod rtp_rows;
 mod tcp_rows;

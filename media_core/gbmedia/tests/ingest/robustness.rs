@@ -86,6 +86,35 @@ fn whatever_is_lost_every_delivered_frame_is_whole_and_follows_a_key() {
 }
 
 #[test]
+fn a_stream_that_is_only_counted_can_be_looked_into_later() {
+    let slices = slices(60, 10, 4000);
+    let mut bench = Bench::new(expecting());
+    bench.ingest.set_counting_only(true);
+    let mut sender = Sender::default();
+    for (number, pack) in packs(&slices).iter().enumerate() {
+        let mut packets = sender.frame(pack);
+        match number {
+            5 => drop(packets.remove(1)),
+            8 => packets.swap(0, 1),
+            25 => bench.ingest.set_counting_only(false),
+            _ => {}
+        }
+        bench.frame(&packets);
+        if number < 25 {
+            assert!(bench.outcome.frames().is_empty());
+        }
+    }
+    assert_eq!(bench.ingest.stats().lost, 1);
+    assert!(starts_with(
+        &bench.outcome.video(),
+        &expected(&slices)[30..]
+    ));
+    assert_eq!(bench.outcome.quirks(), []);
+    bench.ingest.set_counting_only(true);
+    assert!(bench.ingest.buffered() < 1000);
+}
+
+#[test]
 fn duplicates_are_counted_and_dropped() {
     let slices = slices(30, 10, 4000);
     let mut bench = Bench::new(expecting());

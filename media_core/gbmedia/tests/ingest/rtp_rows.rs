@@ -244,6 +244,29 @@ fn row_45_plain_h264_in_rtp_plays() {
 }
 
 #[test]
+fn row_45_plain_h265_in_rtp_plays() {
+    let slices: Vec<_> = (0..40)
+        .map(|number| match number % 10 {
+            0 => nal(&[0x28, 1, 0xAC], 900, number),
+            _ => nal(&[0x02, 1, 0xD0], 700, number),
+        })
+        .collect();
+    let mut sender = Sender::default();
+    let mut bench = Bench::new(expecting());
+    for slice in &slices {
+        let nals: Vec<&[u8]> = match slice[0] {
+            0x28 => vec![VPS_265, SPS_265, PPS_265, slice],
+            _ => vec![slice],
+        };
+        let packets = h264_packets(&mut sender, &nals);
+        bench.frame(&packets);
+    }
+    assert_eq!(bench.outcome.video().len(), slices.len());
+    assert!(starts_with(&bench.outcome.video(), &expected(&slices)));
+    assert_eq!(bench.outcome.quirks(), [Quirk::ElementaryH265]);
+}
+
+#[test]
 fn row_59_a_restarted_sequence_is_followed() {
     let (slices, packs) = stream();
     let mut sender = Sender::default();

@@ -105,6 +105,65 @@ fn row_22_the_map_alternates() {
 }
 
 #[test]
+fn row_28_a_map_of_wrong_lengths_is_read_all_the_same() {
+    let slices = slices_265(40);
+    let outcome = run(&packs_265(&slices, |_| {
+        let mut map = map(&[(0x24, VIDEO), (0x90, AUDIO)]);
+        map[10..12].copy_from_slice(&[0, 0x44]);
+        map
+    }));
+    assert_h265(&outcome, &slices);
+    assert_eq!(outcome.quirks(), [Quirk::MapMalformed]);
+}
+
+#[test]
+fn svac_and_mpeg_video_are_named_and_not_guessed_at() {
+    let slices = slices(20, 10, 1000);
+    for kind in [0x80, 0x10, 0x01, 0x02] {
+        let packs: Vec<_> = (slices.iter().enumerate())
+            .map(|(number, slice)| {
+                let pts = time_of(number as u64);
+                let picture = annex_b(&[slice]);
+                [
+                    key_head(pts, &[(kind, VIDEO)]),
+                    pes(VIDEO, Some(pts), &picture),
+                ]
+                .concat()
+            })
+            .collect();
+        let outcome = run(&packs);
+        assert!(outcome.saw(Quirk::UnsupportedVideo), "{kind:#X}");
+        assert!(outcome.frames().is_empty());
+    }
+}
+
+#[test]
+fn two_fields_of_an_interlaced_frame_are_one_frame() {
+    // x264, high, 704x576 interlaced.
+    let sps = [
+        0x67, 0x64, 0, 0x1E, 0xAC, 0xD9, 0x40, 0xB0, 0x24, 0xD0, 0x80, 0, 0, 3, 0, 0x80, 0, 0,
+        0x19, 0x0F, 0x8A, 0x14, 0xCB,
+    ];
+    let fields: Vec<_> = slices(40, 10, 1000);
+    let packs: Vec<_> = (fields.chunks(2).enumerate())
+        .map(|(number, pair)| {
+            let pts = time_of(number as u64);
+            let picture = match pair[0][0] {
+                0x65 => annex_b(&[&sps, PPS, &pair[0], &pair[1]]),
+                _ => annex_b(&[&pair[0], &pair[1]]),
+            };
+            [key_head(pts, H264_ONLY), pes(VIDEO, Some(pts), &picture)].concat()
+        })
+        .collect();
+    let outcome = run(&packs);
+    let frames: Vec<_> = (fields.chunks(2))
+        .map(|pair| with_lengths(&[&pair[0], &pair[1]]))
+        .collect();
+    assert!(starts_with(&outcome.video(), &frames[..19]));
+    assert_eq!(outcome.quirks(), []);
+}
+
+#[test]
 fn row_38_slices_in_pes_of_their_own_make_one_frame() {
     let slices = slices(40, 10, 1000);
     let second = |number: u64| nal(&[0x41, 0x20], 700, 500 + number as u32);
