@@ -209,6 +209,23 @@ async def test_play_and_stop(bench: Bench, device: ScriptedDevice, transport: Tr
     assert device.requests == ["BYE"]
 
 
+async def test_tcp_active_connects_from_the_offered_port(
+    bench: Bench, device: ScriptedDevice
+) -> None:
+    peers: list[int] = []
+
+    async def script(incoming: IncomingRequest, offer: MediaOffer) -> None:
+        clip = device.send(offer, transport="tcp-passive")
+        call = device.accept(incoming, offer, port=clip.local_port)
+        await call.acknowledged.wait()
+        peers.append(offer.port)
+
+    device.script = script
+    session = await bench.play(Transport.TCP_ACTIVE)
+    [stats] = bench.node.stream_stats()
+    assert stats.port == peers[0] == session.view().media_port
+
+
 @pytest.mark.parametrize("ssrc", [0, 123456789, 0xFFFFFFFF])
 async def test_a_device_with_an_ssrc_of_its_own(
     bench: Bench, device: ScriptedDevice, ssrc: int
