@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs from Debian what the tests against foreign programs need. Without root it says what would be skipped.
 set -eu
-packages=(ffmpeg sip-tester tshark chromium kamailio python3-venv gcc libc6-dev make)
+packages=(ffmpeg sip-tester tshark chromium fonts-wqy-zenhei kamailio python3-venv gcc libc6-dev make)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")

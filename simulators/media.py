@@ -91,7 +91,7 @@ class ClipStreams:
                 small = device.main_clip == "small"
                 self._small[channel.channel_id] = small
                 for sub_stream in (False, True):
-                    profile = clip_profile(channel, small=small or sub_stream)
+                    profile = clip_profile(channel, small=small, sub_stream=sub_stream)
                     wanted[profile.file_name] = profile
         for profile in wanted.values():
             self._load(profile, progress)
@@ -105,8 +105,8 @@ class ClipStreams:
         remote: tuple[str, int],
         ssrc: int,
     ) -> CoreStream:
-        small = sub_stream or self._small.get(channel.channel_id, False)
-        clip = self._load(clip_profile(channel, small=small), None)
+        small = self._small.get(channel.channel_id, False)
+        clip = self._load(clip_profile(channel, small=small, sub_stream=sub_stream), None)
         self._opened += 1
         number = self._opened
 
@@ -137,9 +137,9 @@ class ClipStreams:
         return self._clips[name]
 
 
-def clip_profile(channel: ChannelProfile, *, small: bool) -> ClipProfile:
-    """Which clip a channel shows; a sub stream is the small one."""
-    profile = (_SMALL if small else _FULL)[channel.codec]
+def clip_profile(channel: ChannelProfile, *, small: bool, sub_stream: bool) -> ClipProfile:
+    """Which clip a channel shows; a sub stream is small and H.264, so that any browser plays it."""
+    profile = SMALL_H264 if sub_stream else (_SMALL if small else _FULL)[channel.codec]
     return replace(profile, audio=True)
 
 

@@ -15,8 +15,12 @@ export interface PlayerEvents {
 /** What waits for the source buffer; beyond this the picture is too late to be worth showing. */
 export const MAX_QUEUED_BYTES = 16 * 1024 * 1024
 /** Seconds behind the newest frame after which playback jumps forward. */
-export const MAX_BEHIND_SECONDS = 1.5
+export const MAX_BEHIND_SECONDS = 3
 const JUMP_TO_SECONDS = 0.2
+/** A viewer who joins starts at the cached key frame and catches up a little faster than life. */
+export const CATCH_UP_RATE = 1.25
+const CATCH_UP_FROM_SECONDS = 0.5
+const CATCH_UP_UNTIL_SECONDS = 0.2
 const KEEP_SECONDS = 10
 const RETRY_DELAYS_MS = [500, 1000, 2000, 4000, 8000]
 
@@ -144,8 +148,14 @@ export class Fmp4Player {
     if (buffered.length === 0) return
     const newest = buffered.end(buffered.length - 1)
     const begin = buffered.start(buffered.length - 1)
-    if (newest - currentTime > MAX_BEHIND_SECONDS || currentTime < begin) {
+    const behind = newest - currentTime
+    if (behind > MAX_BEHIND_SECONDS || currentTime < begin) {
       this.video.currentTime = Math.max(begin, newest - JUMP_TO_SECONDS)
+      this.video.playbackRate = 1
+    } else if (behind > CATCH_UP_FROM_SECONDS) {
+      this.video.playbackRate = CATCH_UP_RATE
+    } else if (behind < CATCH_UP_UNTIL_SECONDS) {
+      this.video.playbackRate = 1
     }
   }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { Fmp4Player, MAX_BEHIND_SECONDS, MAX_QUEUED_BYTES } from '../player/fmp4'
+import { CATCH_UP_RATE, Fmp4Player, MAX_BEHIND_SECONDS, MAX_QUEUED_BYTES } from '../player/fmp4'
 
 class FakeSocket {
   static all: FakeSocket[] = []
@@ -50,6 +50,7 @@ class FakeSource extends EventTarget {
 class FakeVideo extends EventTarget {
   src = ''
   currentTime = 0
+  playbackRate = 1
   buffered = { length: 0, start: (_: number) => 0, end: (_: number) => 0 }
   play = (): Promise<void> => Promise.resolve()
   load(): void {}
@@ -133,6 +134,17 @@ describe('Fmp4Player', () => {
     video.currentTime = 10 - MAX_BEHIND_SECONDS - 0.1
     video.dispatchEvent(new Event('timeupdate'))
     expect(video.currentTime).toBeCloseTo(9.8)
+  })
+
+  it('catches up when it joined at the cached key frame, then plays at life speed', async () => {
+    const { video } = open()
+    video.buffered = { length: 1, start: () => 0, end: () => 10 }
+    const rates = [9, 9.6, 9.9].map((time) => {
+      video.currentTime = time
+      video.dispatchEvent(new Event('timeupdate'))
+      return video.playbackRate
+    })
+    expect(rates).toEqual([CATCH_UP_RATE, CATCH_UP_RATE, 1])
   })
 
   it('shows the refusal of the platform', async () => {
