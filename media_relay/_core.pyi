@@ -8,6 +8,27 @@ Times are seconds of ``time.monotonic()``; sizes are bytes; SSRCs are the 32-bit
 from os import PathLike
 from typing import final
 
+__all__ = [
+    "Clip",
+    "Event",
+    "LimitReached",
+    "MediaError",
+    "Node",
+    "NodeClosed",
+    "NodeSettings",
+    "NodeStats",
+    "PortInUse",
+    "Receiver",
+    "Relay",
+    "RelayStats",
+    "Sender",
+    "SenderStats",
+    "StreamExists",
+    "StreamStats",
+    "UnknownStream",
+    "ViewerStats",
+]
+
 class MediaError(Exception):
     """Base of what the media core may raise."""
 
@@ -255,7 +276,7 @@ class StreamStats:
         """Dropped: neither RTP nor RTCP."""
     @property
     def kernel_drops(self) -> int:
-        """Datagrams the kernel dropped because the receive buffer was full (SO_RXQ_OVFL)."""
+        """Datagrams the kernel dropped because the receive buffer was full (SO_MEMINFO)."""
     @property
     def reads(self) -> int:
         """System calls that took packets."""
@@ -441,7 +462,7 @@ class Node:
         remote: tuple[str, int],
         transport: str,
         ssrc: int,
-        local_host: str = "0.0.0.0",
+        local_host: str = "0.0.0.0",  # noqa: S104
         local_port: int = 0,
     ) -> Relay:
         """Pass RTP through: own SSRC, sequence and timestamps that go on over source changes.
@@ -458,7 +479,7 @@ class Node:
         transport: str,
         ssrc: int,
         name: str = "",
-        local_host: str = "0.0.0.0",
+        local_host: str = "0.0.0.0",  # noqa: S104
         local_port: int = 0,
         payload_type: int = 96,
         sound: bool = True,

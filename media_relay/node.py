@@ -43,7 +43,7 @@ class MediaNode(Protocol):
         remote: tuple[str, int],
         transport: str,
         ssrc: int,
-        local_host: str = "0.0.0.0",
+        local_host: str = "0.0.0.0",  # noqa: S104
         local_port: int = 0,
     ) -> MediaRelay:
         """See :meth:`media_relay._core.Node.open_relay`."""
@@ -97,7 +97,8 @@ class LocalMediaNode:
         self._core.close()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._core.event_fd)
-            self._deliver()
+            while self._deliver():
+                pass
         self._loop = None
 
     # ---------------------------------------------------------------- events
@@ -114,8 +115,9 @@ class LocalMediaNode:
 
         return unsubscribe
 
-    def _deliver(self) -> None:
-        for event in self._core.take_events():
+    def _deliver(self) -> int:
+        events = self._core.take_events()
+        for event in events:
             for callback in (
                 *self._subscribers.get(event.stream, ()),
                 *self._subscribers.get(None, ()),
@@ -124,6 +126,7 @@ class LocalMediaNode:
                     callback(event)
                 except Exception:  # one listener's fault must not silence the others
                     log.exception("a listener failed on %s of %s", event.kind, event.stream)
+        return len(events)
 
     # --------------------------------------------------------------- streams
     def open_receiver(

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from api.errors import ApiError, Problem
+from media_relay._core import Event
 from media_relay.errors import LimitReached, TokenExpired, TokenRefused, UnknownStream
 from media_relay.node import EventCallback, Unsubscribe
 from media_relay.outputs import Container
@@ -131,6 +132,19 @@ class LiveRoutes:
         self._node = node
         self._tokens = tokens
         self._on_demand = on_demand
+        self._closing = asyncio.Event()
+
+    def add_to(self, app: web.Application) -> None:
+        """Serve the streams, and let go of the viewers when the application stops."""
+        app.add_routes(self.routes())
+        app.on_shutdown.append(self.close)
+
+    async def close(self, app: web.Application | None = None) -> None:
+        """Let go of every viewer; without it a server that stops waits for them to leave.
+
+        A handler of ``on_shutdown``.
+        """
+        self._closing.set()
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -189,18 +203,27 @@ class LiveRoutes:
             raise ApiError(TOO_MANY_VIEWERS) from error
         # No event can have been delivered in between: they come by this event loop.
         left = asyncio.Event()
-        unsubscribe = self._node.subscribe(
-            stream,
-            lambda event: (
-                left.set() if event.viewer == viewer and event.kind == "viewer_left" else None
-            ),
-        )
+
+        def hear(event: Event) -> None:
+            if event.viewer == viewer and event.kind == "viewer_left":
+                left.set()
+
+        unsubscribe = self._node.subscribe(stream, hear)
         try:
-            await left.wait()
+            await _first_of(left, self._closing)
         finally:
             unsubscribe()
             if not left.is_set():
                 self._node.remove_viewer(stream, viewer)
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _take_socket(request: web.Request) -> int:
@@ -214,10 +237,10 @@ async def _take_socket(request: web.Request) -> int:
     if transport.get_extra_info("sslcontext") is not None:
         raise ApiError(PLAIN_ONLY)
     async with asyncio.timeout(FLUSH_TIMEOUT):
-        while transport.get_write_buffer_size():  # type: ignore[attr-defined]
+        while transport.get_write_buffer_size():
             await asyncio.sleep(0.002)
-    if transport.is_reading():  # type: ignore[attr-defined]
-        transport.pause_reading()  # type: ignore[attr-defined]
+    if transport.is_reading():
+        transport.pause_reading()
     descriptor: int = transport.get_extra_info("socket").fileno()
     return descriptor
 

@@ -422,7 +422,7 @@ def media_node_app(
     for row in MediaNodeRoutes(node, ports).table(prefix):
         app.router.add_route(row.method, row.path, _guarded(aiohttp_handler(row), token))
     if prefix:
-        app.add_routes(LiveRoutes(node, tokens=tokens).routes())
+        LiveRoutes(node, tokens=tokens).add_to(app)
     return app
 
 

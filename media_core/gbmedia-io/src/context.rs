@@ -89,8 +89,10 @@ impl Context {
 
     /// Watch for reading; told again and again while something waits.
     pub fn watch_reading(&self, descriptor: impl AsFd, token: Token) -> nix::Result<()> {
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, token.pack());
-        self.epoll.add(descriptor, event)
+        self.watch(
+            descriptor,
+            EpollEvent::new(EpollFlags::EPOLLIN, token.pack()),
+        )
     }
 
     /// Watch for everything, told once per change.
@@ -99,8 +101,15 @@ impl Context {
             | EpollFlags::EPOLLOUT
             | EpollFlags::EPOLLRDHUP
             | EpollFlags::EPOLLET;
-        self.epoll
-            .add(descriptor, EpollEvent::new(flags, token.pack()))
+        self.watch(descriptor, EpollEvent::new(flags, token.pack()))
+    }
+
+    /// A socket that was connecting is watched already when it becomes the connection.
+    fn watch(&self, descriptor: impl AsFd, mut event: EpollEvent) -> nix::Result<()> {
+        match self.epoll.add(&descriptor, event) {
+            Err(nix::errno::Errno::EEXIST) => self.epoll.modify(&descriptor, &mut event),
+            result => result,
+        }
     }
 
     pub fn tell(&self, stream: &Arc<str>, kind: EventKind, at: u64, detail: impl Into<String>) {

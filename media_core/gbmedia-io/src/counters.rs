@@ -13,7 +13,7 @@ pub struct ReceiverCounters {
     pub wrong_ssrc: u64,
     /// Dropped: neither RTP nor RTCP.
     pub noise: u64,
-    /// Datagrams the kernel dropped because the receive buffer was full (SO_RXQ_OVFL).
+    /// Datagrams the kernel dropped because the receive buffer was full (SO_MEMINFO).
     pub kernel_drops: u64,
     /// System calls that took packets.
     pub reads: u64,

@@ -123,8 +123,10 @@ impl Senders {
         };
         if matches!(step, Step::Watch | Step::Connected(_)) {
             if let Some(descriptor) = sender.descriptor() {
-                // The connecting socket becomes the connection: then it is watched already.
-                let _ = cx.watch_changes(descriptor, Token::Sender(id));
+                if let Err(error) = cx.watch_changes(descriptor, Token::Sender(id)) {
+                    let why = error.to_string();
+                    cx.tell(&sender.name, EventKind::SenderFailed, now, why);
+                }
             }
         }
         match step {

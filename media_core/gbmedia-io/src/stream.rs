@@ -17,7 +17,7 @@ use crate::packet::{classify, Kind, Packet};
 use crate::relay::{Relay, RelayStats, Step};
 use crate::settings::{ReceiverSettings, RelaySettings, Transport};
 use crate::source::{SourceGuard, Verdict};
-use crate::sys::{Message, BATCH};
+use crate::sys::{kernel_drops, Message, BATCH};
 use crate::tcp_in::{Change, TcpIn};
 use crate::udp;
 use crate::viewer::ViewerSettings;
@@ -174,9 +174,6 @@ impl Stream {
         cx: &Context,
         now: u64,
     ) {
-        if let Some(drops) = message.kernel_drops {
-            self.counters.kernel_drops = u64::from(drops);
-        }
         let end = message.offset + message.len;
         for offset in (message.offset..end).step_by(message.segment) {
             let len = message.segment.min(end - offset);
@@ -341,7 +338,6 @@ impl Stream {
                 len: end - offset,
                 segment: end - offset,
                 from: peer,
-                kernel_drops: None,
             };
             self.sort(&message, &buffers.framed, &mut buffers.packets, cx, now);
             offset = end;
@@ -464,9 +460,9 @@ impl Stream {
     }
 
     pub fn stats(&self) -> ReceiverStats {
-        let receive_buffer = match &self.ingress {
-            Ingress::Udp { rtp, .. } => udp::granted(rtp),
-            _ => 0,
+        let (receive_buffer, kernel_drops) = match &self.ingress {
+            Ingress::Udp { rtp, .. } => (udp::granted(rtp), kernel_drops(rtp)),
+            _ => (0, 0),
         };
         let (gop_frames, gop_bytes) = self.media.gop();
         ReceiverStats {
@@ -482,7 +478,10 @@ impl Stream {
             demuxing: self.media.demuxing(),
             paused: self.activity.paused,
             silent: self.activity.silent,
-            counters: self.counters,
+            counters: ReceiverCounters {
+                kernel_drops: u64::from(kernel_drops),
+                ..self.counters
+            },
             ingest: self.media.stats(),
             viewers: self.media.viewer_stats(),
             relays: self
@@ -548,10 +547,7 @@ fn tell_relay(id: u32, name: &Arc<str>, relay: &Relay, step: Step, cx: &Context,
         }
     }
     if let Err(error) = watched {
-        // The connecting socket becomes the connection: it is watched already.
-        if error != nix::errno::Errno::EEXIST {
-            cx.tell_number(name, EventKind::RelayFailed, now, error.to_string(), number);
-        }
+        cx.tell_number(name, EventKind::RelayFailed, now, error.to_string(), number);
     }
     match step {
         Step::Nothing | Step::Watch => {}

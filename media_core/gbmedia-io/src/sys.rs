@@ -1,4 +1,5 @@
-//! The two places where the safe crates do not reach: batched receive and a borrowed descriptor.
+//! The places where the safe crates do not reach: batched receive, a socket's drop counter, a
+//! borrowed descriptor.
 //!
 //! nix's `recvmmsg` does not restore `msg_controllen` between calls, so that the GRO segment size
 //! is lost from the second call on; and rebuilding its buffers for each call costs three
@@ -15,8 +16,8 @@ pub const BATCH: usize = 32;
 const MESSAGE_BYTES: usize = 65_536;
 /// Slots do not lie 64 KiB apart exactly: all packets would fall into the same cache sets.
 const SLOT_BYTES: usize = MESSAGE_BYTES + 4096 + 192;
-/// Space for UDP_GRO and SO_RXQ_OVFL, each a 4-byte value behind a 16-byte header.
-const CONTROL_BYTES: usize = 64;
+/// Space for UDP_GRO: a 4-byte value behind a 16-byte header.
+const CONTROL_BYTES: usize = 32;
 
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
@@ -31,8 +32,6 @@ pub struct Message {
     /// Length of each datagram in it but the last, which may be shorter.
     pub segment: usize,
     pub from: SocketAddr,
-    /// Datagrams the kernel has dropped on this socket since it was opened, when it says so.
-    pub kernel_drops: Option<u32>,
 }
 
 /// Buffers of one thread, used again for every call.
@@ -106,7 +105,7 @@ impl RecvBatch {
         }
         for i in 0..count as usize {
             let len = self.headers[i].msg_len as usize;
-            let (segment, kernel_drops) = self.control(i);
+            let segment = self.segment(i);
             let Some(from) = address(&self.names[i]) else {
                 continue;
             };
@@ -115,36 +114,30 @@ impl RecvBatch {
                 len,
                 segment: segment.unwrap_or(len).max(1),
                 from,
-                kernel_drops,
             });
         }
         Ok(())
     }
 
-    /// Segment size and drop counter of message `i`.
-    fn control(&self, i: usize) -> (Option<usize>, Option<u32>) {
-        let (mut segment, mut drops) = (None, None);
+    /// Length of the datagrams that were joined into message `i`, if it is more than one.
+    fn segment(&self, i: usize) -> Option<usize> {
         let header = &raw const self.headers[i].msg_hdr;
         // SAFETY: the kernel has filled msg_control and set msg_controllen to what it filled; the
-        // CMSG functions stay inside that, and both values read are 4 bytes (checked by cmsg_len).
+        // CMSG functions stay inside that, and the value read is 4 bytes (checked by cmsg_len).
         unsafe {
             let mut item = libc::CMSG_FIRSTHDR(header);
             while !item.is_null() {
-                let holds_u32 = (*item).cmsg_len >= libc::CMSG_LEN(4) as usize;
-                match ((*item).cmsg_level, (*item).cmsg_type) {
-                    (libc::SOL_UDP, libc::UDP_GRO) if holds_u32 => {
-                        let value: i32 = std::ptr::read_unaligned(libc::CMSG_DATA(item).cast());
-                        segment = usize::try_from(value).ok().filter(|value| *value > 0);
-                    }
-                    (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) if holds_u32 => {
-                        drops = Some(std::ptr::read_unaligned(libc::CMSG_DATA(item).cast()));
-                    }
-                    _ => {}
+                let holds_i32 = (*item).cmsg_len >= libc::CMSG_LEN(4) as usize;
+                if ((*item).cmsg_level, (*item).cmsg_type) == (libc::SOL_UDP, libc::UDP_GRO)
+                    && holds_i32
+                {
+                    let value: i32 = std::ptr::read_unaligned(libc::CMSG_DATA(item).cast());
+                    return usize::try_from(value).ok().filter(|value| *value > 0);
                 }
                 item = libc::CMSG_NXTHDR(header, item);
             }
         }
-        (segment, drops)
+        None
     }
 }
 
@@ -168,6 +161,31 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
             Some(SocketAddrV6::new(ip, port, 0, name.sin6_scope_id).into())
         }
         _ => None,
+    }
+}
+
+/// Values of SO_MEMINFO (linux/sock_diag.h), and the place of the drop counter among them.
+const MEMINFO_VALUES: usize = 9;
+const MEMINFO_DROPS: usize = 8;
+
+/// Datagrams the kernel has dropped on this socket, most often because its buffer was full.
+pub fn kernel_drops(socket: &impl AsRawFd) -> u32 {
+    let mut values = [0u32; MEMINFO_VALUES];
+    let mut len = mem::size_of_val(&values) as libc::socklen_t;
+    // SAFETY: the buffer is `len` bytes long and the kernel writes no more than that.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if result == 0 {
+        values[MEMINFO_DROPS]
+    } else {
+        0
     }
 }
 
@@ -208,6 +226,22 @@ mod tests {
         }
         receiver.set_nonblocking(true).unwrap();
         assert!(batch.receive(&receiver, &mut messages).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket2::SockRef::from(&receiver)
+            .set_recv_buffer_size(4096)
+            .unwrap();
+        assert_eq!(kernel_drops(&receiver), 0);
+        for _ in 0..100 {
+            sender
+                .send_to(&[0; 1400], receiver.local_addr().unwrap())
+                .unwrap();
+        }
+        assert!(kernel_drops(&receiver) > 50);
     }
 
     #[test]

@@ -18,7 +18,7 @@ const MAX_SEGMENTS: usize = 64;
 const MAX_GSO_BYTES: usize = 65_000;
 const PAIR_ATTEMPTS: usize = 200;
 
-/// A bound, non-blocking UDP socket with a large receive buffer, GRO and drop counter on.
+/// A bound, non-blocking UDP socket with a large receive buffer and GRO on.
 pub fn open(address: SocketAddr) -> Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
@@ -29,7 +29,6 @@ pub fn open(address: SocketAddr) -> Result<Socket> {
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     let _ = socket.set_send_buffer_size(RECEIVE_BUFFER);
     let _ = setsockopt(&socket, sockopt::UdpGroSegment, &true);
-    let _ = setsockopt(&socket, sockopt::RxqOvfl, &1);
     socket
         .bind(&address.into())
         .map_err(|error| bind_error(address, error))?;

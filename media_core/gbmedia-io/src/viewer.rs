@@ -106,7 +106,7 @@ impl Viewer {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Step::Leaves("connection lost"),
+                Err(error) => return Step::Leaves(lost(&error)),
             }
         }
         match self.outlet.state() {
@@ -144,7 +144,7 @@ impl Viewer {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Some("connection lost"),
+                Err(error) => return Some(lost(&error)),
             };
             if !self.settings.websocket {
                 continue;
@@ -192,6 +192,13 @@ impl Viewer {
             skipped: stats.frames_skipped,
             waiting_bytes: self.outlet.queued_bytes() as u64,
         }
+    }
+}
+
+fn lost(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => "closed by the viewer",
+        _ => "connection lost",
     }
 }
 
