@@ -21,7 +21,7 @@ from app.commands.serve import announce
 from app.console import give_up, say
 from app.errors import StartError
 from app.first_run import read_initial_password
-from app.logs import configure_logs
+from app.logs import LogSettings, configure_logs
 from app.running import run
 from app.services import open_storage
 from app.settings import Settings
@@ -71,6 +71,7 @@ def demo_cameras(
     """
     from simulators.cli import run_devices
 
+    configure_logs(LogSettings(level="warning"))
     password = os.environ.get(PASSWORD_VARIABLE, "")
     devices = demo_devices(("127.0.0.1", sip_port), server_id, password)
     try:
@@ -80,7 +81,7 @@ def demo_cameras(
 
 
 async def _demo(settings: Settings, clips: Path, stop: asyncio.Event) -> None:
-    password = await _provision(settings)
+    password = await provision(settings)
     async with asyncio.TaskGroup() as group:
         started: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
         platform = group.create_task(
@@ -90,7 +91,8 @@ async def _demo(settings: Settings, clips: Path, stop: asyncio.Event) -> None:
         if not started.done():
             return  # it failed; the group raises why
         _announce(settings, started.result())
-        group.create_task(_cameras(settings, started.result(), clips, password, stop))
+        command = _camera_command(settings, started.result(), clips)
+        group.create_task(run_cameras(command, password, stop), name="cameras")
 
 
 def _announce(settings: Settings, started: Started) -> None:
@@ -104,7 +106,7 @@ def _announce(settings: Settings, started: Started) -> None:
     say("Ctrl-C stops the demo. 按 Ctrl-C 停止。")
 
 
-async def _provision(settings: Settings) -> str:
+async def provision(settings: Settings) -> str:
     """Let the cameras register; their password stays the same from demo to demo."""
     async with AsyncExitStack() as undo:
         provisioning = (await open_storage(settings, undo)).provisioning
@@ -125,19 +127,15 @@ def _account(device: DemoDevice, password: str) -> DeviceAccount:
     )
 
 
-async def _cameras(
-    settings: Settings, started: Started, clips: Path, password: str, stop: asyncio.Event
-) -> None:
+def _camera_command(settings: Settings, started: Started, clips: Path) -> tuple[str, ...]:
+    where = ("--sip-port", str(started.sip_port), "--server-id", settings.platform.id)
+    return (sys.executable, "-m", "app", "demo-cameras", *where, "--clips", str(clips))
+
+
+async def run_cameras(command: tuple[str, ...], password: str, stop: asyncio.Event) -> None:
     """The child process, until ``stop`` is set; its early end is told, not fatal."""
-    arguments = ["--sip-port", str(started.sip_port), "--server-id", settings.platform.id]
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "app",
-        "demo-cameras",
-        *arguments,
-        "--clips",
-        str(clips),
+        *command,
         env={**os.environ, PASSWORD_VARIABLE: password},
         start_new_session=True,  # Ctrl-C is ours to pass on
     )
