@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,8 +25,13 @@ from typing import Final
 from sipserver.sip.errors import LocalError, MalformedMessage
 from sipserver.sip.headers import parse_parameters
 
-ALGORITHMS: Final[dict[str, str]] = {"MD5": "md5", "SHA-256": "sha256"}
-"""Name on the wire -> name in hashlib. The standard names none; MD5 is what all devices speak."""
+ALGORITHMS: Final = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
+"""The standard names none; MD5 is what all devices speak."""
+
+_FIELD: Final = re.compile(
+    rb'[ \t]*([A-Za-z0-9-]+)[ \t]*=[ \t]*(?:"([^"\\]*)"|([^\s",=]+))[ \t]*(?:,|$)'
+)
+"""One ``name="value"`` or ``name=token`` as everybody writes it, with its comma."""
 
 NONCE_LIFETIME: Final = 60.0
 """Seconds. Twice the longest a transaction lasts (64*T1 = 32 s): a nonce serves one login."""
@@ -142,7 +148,7 @@ def challenge_header(
     ``algorithm`` always stands in it (Dahua insists), qop only when asked for: a qop list breaks
     some clients, and GB/T 28181 shows none.
     """
-    _hash_name(algorithm)
+    _hash(algorithm)
     text = f'Digest realm="{realm}",nonce="{nonce}",algorithm={algorithm}'
     if qop:
         text += ',qop="auth"'
@@ -229,11 +235,11 @@ def answer_challenge(
 
 def _response(credentials: DigestCredentials, password: str, method: str) -> str:
     """RFC 7616 section 3.4.1; without qop RFC 2069's form."""
-    name = _hash_name(credentials.algorithm)
+    new_hash = _hash(credentials.algorithm)
 
     def digest(*parts: str) -> str:
         text = ":".join(parts).encode("utf-8", "replace")
-        return hashlib.new(name, text, usedforsecurity=False).hexdigest()
+        return new_hash(text, usedforsecurity=False).hexdigest()
 
     ha1 = digest(credentials.username, credentials.realm, password)
     ha2 = digest(method, credentials.uri)
@@ -242,7 +248,7 @@ def _response(credentials: DigestCredentials, password: str, method: str) -> str
     return digest(ha1, credentials.nonce, credentials.nc, credentials.cnonce, credentials.qop, ha2)
 
 
-def _hash_name(algorithm: str) -> str:
+def _hash(algorithm: str) -> Callable[..., hashlib._Hash]:
     try:
         return ALGORITHMS[algorithm]
     except KeyError:
@@ -253,7 +259,15 @@ def _digest_fields(value: bytes) -> dict[str, str]:
     scheme, _, rest = value.strip().partition(b" ")
     if scheme.lower() != b"digest":
         raise MalformedMessage("not the Digest scheme", where=repr(scheme[:32]))
-    pairs = parse_parameters(b"," + rest.strip().strip(b","), b",")
+    rest = rest.strip()
+    fields = {}
+    position = 0
+    while match := _FIELD.match(rest, position):
+        position = match.end()
+        fields[match[1].lower().decode()] = (match[2] or match[3] or b"").decode("utf-8", "replace")
+    if position == len(rest):
+        return fields
+    pairs = parse_parameters(b"," + rest.strip(b","), b",")
     return {
         name.decode("utf-8", "replace"): text.decode("utf-8", "replace") for name, text in pairs
     }

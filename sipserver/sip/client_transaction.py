@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, Protocol
 
-from sipserver.sip.events import Failure
+from sipserver.sip.failure import Failure
 from sipserver.sip.flow import Flow
 from sipserver.sip.message import Response
 from sipserver.sip.outgoing import OutgoingRequest

@@ -23,11 +23,11 @@ from sipserver.sip.events import (
     CallCancelled,
     ConnectionCondemned,
     Event,
-    Failure,
     RequestFailed,
     RequestReceived,
     ResponseReceived,
 )
+from sipserver.sip.failure import Failure
 from sipserver.sip.flow import Flow
 from sipserver.sip.framing import PONG, StreamFramer
 from sipserver.sip.invite_usage import InviteUsage
@@ -97,6 +97,7 @@ class Endpoint:
         self._events: deque[Event] = deque()
         self._handed: RequestReceived | None = None
         self._usages: dict[DialogKey, InviteUsage] = {}
+        self._invites: dict[InviteServerTransaction, RequestReceived] = {}  # not answered yet
         self._calls: set[InviteUsage] = set()
         self._calls_on: dict[int, set[InviteUsage]] = {}  # by TCP connection
         self._framers: dict[int, StreamFramer] = {}
@@ -256,6 +257,16 @@ class Endpoint:
         tail = body_tail(self._constant, body, content_type) if body else self._empty_tail
         self._answer(received, status, now, reason, extra, tail)
 
+    def ignore(self, received: RequestReceived) -> None:
+        """Never answer: for floods and scanners. A copy counts as a new request."""
+        self._count.ignored += 1
+        transaction = received.transaction
+        self._layer.forget(transaction)
+        if isinstance(transaction, InviteServerTransaction):
+            self._invites.pop(transaction, None)
+            if received.usage is not None and received.usage.pending_invite is transaction:
+                received.usage.pending_invite = None
+
     def accept(
         self,
         received: RequestReceived,
@@ -337,6 +348,8 @@ class Endpoint:
         self._count.requests += 1
         received = RequestReceived(request, flow, now)
         self._layer.open_server(key, received, now)
+        if isinstance(received.transaction, InviteServerTransaction):
+            self._invites[received.transaction] = received
         self._dispatch(received, now)
 
     def _dispatch(self, received: RequestReceived, now: float) -> None:
@@ -365,7 +378,6 @@ class Endpoint:
         if isinstance(transaction, InviteServerTransaction):
             if not transaction.receive_ack(now):
                 return
-            usage = usage or transaction.received.usage
         if usage is None or not usage.receive_ack(request, now):
             self._count.stray_acks += 1
 
@@ -379,9 +391,10 @@ class Endpoint:
             return
         received.transaction.to_tag = invite.to_tag = invite.to_tag or self._next_tag()
         self._answer(received, 200, now)
-        if not invite.answered:
-            self._answer(invite.received, 487, now)
-            self._events.append(CallCancelled(invite.received))
+        cancelled = self._invites.get(invite)
+        if cancelled is not None:
+            self._answer(cancelled, 487, now)
+            self._events.append(CallCancelled(cancelled))
 
     def _receive_in_dialog(self, received: RequestReceived, now: float) -> None:
         request = received.request
@@ -419,7 +432,7 @@ class Endpoint:
     def _receive_bye(self, received: RequestReceived, usage: InviteUsage, now: float) -> None:
         self._answer(received, 200, now)
         if usage.pending_invite is not None:
-            self._answer(usage.pending_invite.received, 487, now)
+            self._answer(self._invites[usage.pending_invite], 487, now)
         self._events.append(received)
         usage.receive_bye(now)
 
@@ -455,8 +468,10 @@ class Endpoint:
         )
         self._layer.respond(transaction, status, data, now)
         usage = received.usage
-        if usage is not None and status >= 300 and usage.pending_invite is transaction:
-            usage.pending_invite = None
+        if status >= 200 and isinstance(transaction, InviteServerTransaction):
+            self._invites.pop(transaction, None)
+            if usage is not None and usage.pending_invite is transaction:
+                usage.pending_invite = None
         return data
 
     def _answer_statelessly(
@@ -483,13 +498,15 @@ class Endpoint:
         return routes + contact + header_lines(headers)
 
     def _unanswered(self, transaction: ServerTransaction, timer: Timer, now: float) -> None:
+        if timer is Timer.ANSWER:
+            self._count.unanswered += 1
         if isinstance(transaction, NonInviteServerTransaction):
-            self._count.unanswered += 1
-        elif timer is Timer.ANSWER:
-            self._count.unanswered += 1
-            self._answer(transaction.received, 408, now)
+            return
+        received = self._invites[transaction]
+        if timer is Timer.ANSWER:
+            self._answer(received, 408, now)
         elif transaction.silent:
-            self._answer(transaction.received, 100, now)
+            self._answer(received, 100, now)
 
     # ------------------------------------------------------------------ for the calls
     def receive_response(

@@ -1,30 +1,19 @@
-"""What the endpoint reports, in the past tense. Slots classes: one is made for every request."""
+"""What the endpoint reports, in the past tense; the news of calls is in ``invite_usage``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING
 
+from sipserver.sip.client_transaction import ClientTransaction
+from sipserver.sip.failure import Failure
 from sipserver.sip.flow import Flow
+from sipserver.sip.invite_usage import CallEvent, InviteUsage
 from sipserver.sip.message import Request, Response
-
-if TYPE_CHECKING:
-    from sipserver.sip.client_transaction import ClientTransaction
-    from sipserver.sip.invite_usage import InviteUsage
-    from sipserver.sip.server_transaction import ServerTransaction
-
-
-class Failure(Enum):
-    """Why there is no response; the words are for people."""
-
-    TIMED_OUT = "no response"
-    TRANSPORT = "the message could not be sent"
-    CONNECTION_LOST = "the connection was lost"
+from sipserver.sip.server_transaction import ServerTransaction
 
 
 class RequestReceived:
-    """A request for our user, and the handle to answer it by."""
+    """A request for our user, and the handle to answer it by. Slots: one is made per request."""
 
     __slots__ = ("flow", "owner", "received_at", "request", "transaction", "usage")
 
@@ -63,54 +52,6 @@ class RequestFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class CallProgressed:
-    """1xx to our INVITE."""
-
-    usage: InviteUsage
-    response: Response
-
-
-@dataclass(frozen=True, slots=True)
-class CallAnswered:
-    """The first 2xx to our INVITE; the user owes an ACK."""
-
-    usage: InviteUsage
-    response: Response
-
-
-@dataclass(frozen=True, slots=True)
-class CallRefused:
-    """3xx..6xx to our INVITE; after our CANCEL normally 487."""
-
-    usage: InviteUsage
-    response: Response
-
-
-@dataclass(frozen=True, slots=True)
-class CallFailed:
-    """Our INVITE was never answered."""
-
-    usage: InviteUsage
-    failure: Failure
-
-
-@dataclass(frozen=True, slots=True)
-class CallAcknowledged:
-    """The ACK for our 2xx came."""
-
-    usage: InviteUsage
-    request: Request
-
-
-@dataclass(frozen=True, slots=True)
-class CallEnded:
-    """An established call is over; nothing follows."""
-
-    usage: InviteUsage
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class ConnectionCondemned:
     """A stream that cannot be read any further: send what is queued, then close it."""
 
@@ -123,11 +64,6 @@ Event = (
     | CallCancelled
     | ResponseReceived
     | RequestFailed
-    | CallProgressed
-    | CallAnswered
-    | CallRefused
-    | CallFailed
-    | CallAcknowledged
-    | CallEnded
     | ConnectionCondemned
+    | CallEvent
 )

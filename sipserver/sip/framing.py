@@ -39,8 +39,8 @@ class StreamFramer:
 
     @property
     def pending(self) -> int:
-        """Bytes of an unfinished message."""
-        return len(self._buffer)
+        """Bytes of an unfinished message; what may be half a keep-alive is none."""
+        return 0 if self._holds_noise() else len(self._buffer)
 
     def receive_data(self, data: bytes) -> None:
         self._buffer += data
@@ -72,6 +72,9 @@ class StreamFramer:
             whole = noise.end() == len(self._buffer)
             half = next((h for h in _HALVES if noise[0].endswith(h)), b"") if whole else b""
             del self._buffer[: noise.end() - (0 if pings else len(half))]
+        return self._holds_noise()
+
+    def _holds_noise(self) -> bool:
         left = bytes(self._buffer[: len(NOISE_WORD)])
         return len(left) == len(self._buffer) and (left in _HALVES or NOISE_WORD.startswith(left))
 

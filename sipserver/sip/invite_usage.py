@@ -9,6 +9,7 @@ until its ACK, and the BYE that waits for that ACK.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -19,16 +20,7 @@ from sipserver.sip.client_transaction import (
 )
 from sipserver.sip.dialog import Dialog
 from sipserver.sip.errors import LocalError
-from sipserver.sip.events import (
-    CallAcknowledged,
-    CallAnswered,
-    CallEnded,
-    CallFailed,
-    CallProgressed,
-    CallRefused,
-    Event,
-    Failure,
-)
+from sipserver.sip.failure import Failure
 from sipserver.sip.flow import Flow
 from sipserver.sip.message import Request, Response
 from sipserver.sip.outgoing import OutgoingRequest
@@ -115,6 +107,58 @@ TRANSITIONS: Final[dict[tuple[State, Input], State]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class CallProgressed:
+    """1xx to our INVITE."""
+
+    usage: InviteUsage
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """The first 2xx to our INVITE; the user owes an ACK."""
+
+    usage: InviteUsage
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class CallRefused:
+    """3xx..6xx to our INVITE; after our CANCEL normally 487."""
+
+    usage: InviteUsage
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """Our INVITE was never answered."""
+
+    usage: InviteUsage
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class CallAcknowledged:
+    """The ACK for our 2xx came."""
+
+    usage: InviteUsage
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """An established call is over; nothing follows."""
+
+    usage: InviteUsage
+    reason: str
+
+
+CallEvent = CallProgressed | CallAnswered | CallRefused | CallFailed | CallAcknowledged | CallEnded
+"""The news of calls."""
+
+
 class Host(Protocol):
     """What a call needs of the endpoint."""
 
@@ -134,7 +178,7 @@ class Host(Protocol):
     def start_timer(
         self, timer: Timer, duration: float, now: float, target: TimerTarget
     ) -> None: ...
-    def emit(self, event: Event) -> None: ...
+    def emit(self, event: CallEvent) -> None: ...
     def usage_established(self, usage: InviteUsage) -> None: ...
     def usage_ended(self, usage: InviteUsage) -> None: ...
 
@@ -147,7 +191,7 @@ class _UnacknowledgedSuccess:
     def __init__(
         self, usage: InviteUsage, host: Host, transaction: InviteServerTransaction, data: bytes
     ) -> None:
-        self.cseq = transaction.received.request.cseq.number
+        self.cseq = transaction.key[3]
         self.open = True
         self._usage = usage
         self._host = host
@@ -297,7 +341,6 @@ class InviteUsage:
         if self.dialog is None:
             self.dialog = dialog
             self._host.usage_established(self)
-        self.pending_invite = None
         self._unacknowledged = _UnacknowledgedSuccess(self, self._host, transaction, data)
         self._unacknowledged.start(now)
 

@@ -305,6 +305,7 @@ class Request(Message):
         """
         if self._repeated is not None:
             self.check_single_fields()
+            _ = self.via_values  # the answer repeats every one of them
         first = self._first
         try:
             cseq, from_, to = first[b"cseq"], first[b"from"], first[b"to"]

@@ -11,7 +11,6 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 from sipserver.sip.errors import LocalError
-from sipserver.sip.events import RequestReceived
 from sipserver.sip.flow import Flow
 from sipserver.sip.timers import (
     INVITE_ANSWER_TIMEOUT,
@@ -123,6 +122,11 @@ class NonInviteServerTransaction:
         self._host = host
         self._response = b""
 
+    def forget(self) -> None:
+        """Our user will never answer, and copies are to count as new requests."""
+        self.state = State.TERMINATED
+        self._host.server_terminated(self)
+
     def receive_retransmission(self, flow: Flow) -> None:
         """``flow``: where this copy came from; a NAT may have moved the peer since the first."""
         if self._response:  # in Trying there is none, and the copy is discarded
@@ -157,13 +161,12 @@ class InviteServerTransaction:
 
     __slots__ = (
         *("_host", "_interval", "_response", "answered"),
-        *("flow", "key", "received", "state", "to_tag"),
+        *("flow", "key", "state", "to_tag"),
     )
 
-    def __init__(self, key: ServerKey, received: RequestReceived, host: Host, now: float) -> None:
+    def __init__(self, key: ServerKey, flow: Flow, host: Host, now: float) -> None:
         self.key: Final = key
-        self.flow: Final = received.flow
-        self.received: Final = received
+        self.flow: Final = flow
         self.state = State.PROCEEDING
         self.answered = False
         """Whether a final response was sent."""
@@ -178,6 +181,11 @@ class InviteServerTransaction:
     def silent(self) -> bool:
         """Nothing was sent yet, not even 100."""
         return not self._response
+
+    def forget(self) -> None:
+        """Our user will never answer, and copies are to count as new requests."""
+        self.state = State.TERMINATED
+        self._host.server_terminated(self)
 
     def receive_retransmission(self, flow: Flow) -> None:
         if self._response and self.state in (State.PROCEEDING, State.COMPLETED):

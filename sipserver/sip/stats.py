@@ -31,6 +31,8 @@ class SipStats:
     """Requests answered 503 because a limit was reached."""
     forgotten: int
     """Answered transactions dropped before Timer J because there were too many."""
+    ignored: int
+    """Requests our own services chose never to answer."""
     unanswered: int
     """Requests our own services never answered."""
     timed_out: int
@@ -52,6 +54,7 @@ class Counters:
 
     __slots__ = (
         "forgotten",
+        "ignored",
         "keep_alives",
         "malformed",
         "no_dialog",
@@ -81,6 +84,7 @@ class Counters:
         self.no_dialog = 0
         self.overloaded = 0
         self.forgotten = 0
+        self.ignored = 0
         self.unanswered = 0
         self.timed_out = 0
         self.undelivered = 0

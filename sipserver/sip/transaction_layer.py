@@ -20,7 +20,8 @@ from sipserver.sip.client_transaction import (
     TransactionUser,
 )
 from sipserver.sip.errors import MalformedMessage
-from sipserver.sip.events import Failure, RequestReceived
+from sipserver.sip.events import RequestReceived
+from sipserver.sip.failure import Failure
 from sipserver.sip.flow import Flow
 from sipserver.sip.message import Request, Response
 from sipserver.sip.outgoing import OutgoingRequest
@@ -89,7 +90,7 @@ class TransactionLayer:
     def open_server(self, key: ServerKey, received: RequestReceived, now: float) -> None:
         transaction: ServerTransaction
         if received.request.method == "INVITE":
-            transaction = InviteServerTransaction(key, received, self, now)
+            transaction = InviteServerTransaction(key, received.flow, self, now)
         else:
             transaction = NonInviteServerTransaction(key, received.flow, self)
         received.transaction = transaction
@@ -106,6 +107,12 @@ class TransactionLayer:
     ) -> None:
         if transaction.respond(status, response, now):
             self.active -= 1
+
+    def forget(self, transaction: ServerTransaction) -> None:
+        """The request is not answered, now or later."""
+        if not transaction.answered:
+            self.active -= 1
+            transaction.forget()
 
     def absorb(self, transaction: NonInviteServerTransaction, now: float) -> None:
         if transaction.flow.connection:

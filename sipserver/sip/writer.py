@@ -83,7 +83,10 @@ REASONS: Final = {
 _STATUS_LINES: Final = {
     status: f"SIP/2.0 {status} {reason}\r\nVia: ".encode() for status, reason in REASONS.items()
 }
-_MARKS: Final = re.compile(rb";\s*(?:rport|received)(?:\s*=[^;,]*)?(?=\s*(?:;|$))", re.IGNORECASE)
+_MARKS: Final = re.compile(
+    rb";\s*+(?:rport|received)\s*+(?:=[^;,]*+)?+(?=;|$)",  # possessive: linear on hostile input
+    re.IGNORECASE,
+)
 _BROKEN_LINE: Final = re.compile(r"[\r\n\0]")
 
 

@@ -1,4 +1,8 @@
-"""A call as the services see it: awaitable steps and callbacks over an INVITE usage."""
+"""Calls and incoming requests as the services see them.
+
+A call is awaitable steps and callbacks over an INVITE usage. A request knows the call it came in,
+and a call hands on requests: the two know each other, so they live in one module.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from sipserver.sip.events import CallFailed, CallRefused, Failure
+from sipserver.sip.events import RequestReceived
+from sipserver.sip.failure import Failure
 from sipserver.sip.flow import Flow
-from sipserver.sip.invite_usage import InviteUsage
+from sipserver.sip.invite_usage import CallFailed, CallRefused, InviteUsage
 from sipserver.sip.message import Response
 from sipserver.sip.outgoing import OutgoingRequest
 from sipserver.sip.writer import Headers
@@ -19,7 +24,6 @@ from sipserver.transport.errors import (
     TransportError,
     TransportFailed,
 )
-from sipserver.transport.incoming import IncomingRequest
 
 
 class CallService(Protocol):
@@ -154,3 +158,71 @@ class Call:
         if self._outcome is None:
             self._outcome = outcome
             self._settled.set()
+
+
+class Answerer(Protocol):
+    """What a request needs of the service it came through."""
+
+    def respond(
+        self,
+        received: RequestReceived,
+        status: int,
+        reason: str,
+        headers: Headers,
+        body: bytes,
+        content_type: str,
+    ) -> None: ...
+    def accept(
+        self, received: RequestReceived, body: bytes, content_type: str, headers: Headers
+    ) -> Call: ...
+    def ignore(self, received: RequestReceived) -> None: ...
+
+
+class IncomingRequest:
+    """Answer it at once or keep it and answer later; unanswered for 32 s it is dropped."""
+
+    __slots__ = ("_answerer", "_received", "call", "flow", "on_cancel", "received_at", "request")
+
+    def __init__(self, received: RequestReceived, answerer: Answerer, call: Call | None) -> None:
+        self.request = received.request
+        self.flow: Flow = received.flow
+        self.received_at = received.received_at
+        """Seconds on the monotonic clock."""
+        self.call = call
+        """The call it belongs to, when it came inside one."""
+        self.on_cancel: Callable[[], None] | None = None
+        """INVITE only; 200 to the CANCEL and 487 to the INVITE are sent already."""
+        self._received = received
+        self._answerer = answerer
+
+    @property
+    def answered(self) -> bool:
+        """Whether the final response is sent."""
+        return self._received.transaction.answered
+
+    def respond(
+        self,
+        status: int,
+        reason: str = "",
+        *,
+        headers: Headers = (),
+        body: bytes = b"",
+        content_type: str = "",
+    ) -> None:
+        """
+        :raises LocalError: when it is answered already, or for a 2xx to an INVITE (``accept``)
+        """
+        self._answerer.respond(self._received, status, reason, headers, body, content_type)
+
+    def ignore(self) -> None:
+        """Never answer, and forget it: for floods and scanners. A copy counts as new."""
+        self._answerer.ignore(self._received)
+
+    def accept(
+        self, *, body: bytes, content_type: str = "application/sdp", headers: Headers = ()
+    ) -> Call:
+        """INVITE only: 200 and a dialog, repeated until the ACK comes.
+
+        :raises LocalError: when it is no INVITE or answered already
+        """
+        return self._answerer.accept(self._received, body, content_type, headers)

@@ -20,13 +20,7 @@ from sipserver.sip.client_transaction import ClientTransaction
 from sipserver.sip.endpoint import Endpoint, EndpointSettings
 from sipserver.sip.errors import RemoteError
 from sipserver.sip.events import (
-    CallAcknowledged,
-    CallAnswered,
     CallCancelled,
-    CallEnded,
-    CallFailed,
-    CallProgressed,
-    CallRefused,
     ConnectionCondemned,
     Event,
     RequestFailed,
@@ -34,14 +28,21 @@ from sipserver.sip.events import (
     ResponseReceived,
 )
 from sipserver.sip.flow import UDP, Address, Flow
-from sipserver.sip.invite_usage import InviteUsage
+from sipserver.sip.invite_usage import (
+    CallAcknowledged,
+    CallAnswered,
+    CallEnded,
+    CallFailed,
+    CallProgressed,
+    CallRefused,
+    InviteUsage,
+)
 from sipserver.sip.message import Response
 from sipserver.sip.outgoing import OutgoingRequest
 from sipserver.sip.stats import SipStats
 from sipserver.sip.writer import Headers
-from sipserver.transport.call import Call, failure_error
+from sipserver.transport.call import Call, IncomingRequest, failure_error
 from sipserver.transport.errors import PortInUse, TransportError, TransportFailed
-from sipserver.transport.incoming import IncomingRequest
 from sipserver.transport.local_address import LocalAddresses, check_address
 from sipserver.transport.settings import TransportSettings
 from sipserver.transport.tcp import TcpConnections
@@ -250,6 +251,9 @@ class SipService:
         )
         if not self._draining:
             self._drain()
+
+    def ignore(self, received: RequestReceived) -> None:
+        self._endpoint.ignore(received)
 
     def accept(
         self, received: RequestReceived, body: bytes, content_type: str, headers: Headers

@@ -15,7 +15,7 @@ from sipserver.sip.client_transaction import (
     NonInviteClientTransaction,
     State,
 )
-from sipserver.sip.events import Failure
+from sipserver.sip.failure import Failure
 from sipserver.sip.flow import TCP, UDP, Flow
 from sipserver.sip.message import Response
 from sipserver.sip.outgoing import OutgoingRequest

@@ -13,11 +13,11 @@ from sipserver.sip.events import (
     CallCancelled,
     ConnectionCondemned,
     Event,
-    Failure,
     RequestFailed,
     RequestReceived,
     ResponseReceived,
 )
+from sipserver.sip.failure import Failure
 from sipserver.sip.flow import UDP, Flow
 from sipserver.sip.message import Response, parse_message
 from sipserver.sip.outgoing import OutgoingRequest
@@ -250,6 +250,23 @@ def test_an_unanswered_message_ends_in_silence(
     assert (stats.unanswered, stats.server_transactions) == (1, 0)
     with pytest.raises(LocalError):
         endpoint.respond(received, 200, 33.0)
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE"])
+def test_an_ignored_request_is_forgotten(
+    method: str, endpoint: Endpoint, udp_flow: Flow, device_request: Build
+) -> None:
+    for copy in (1, 2):
+        endpoint.receive_datagram(device_request(method), udp_flow, 0.0)
+        received = _received(endpoint)
+        endpoint.ignore(received)
+        assert (_sent(endpoint), endpoint.stats().ignored) == ([], copy)
+        assert endpoint.stats().server_transactions == 0
+    with pytest.raises(LocalError):
+        endpoint.respond(received, 404, 0.0)
+    for now in (0.2, 32.0, 180.0):
+        endpoint.handle_timer(now)
+    assert (_sent(endpoint), endpoint.stats().unanswered) == ([], 0)
 
 
 def test_cancel(endpoint: Endpoint, udp_flow: Flow, device_request: Build) -> None:

@@ -8,19 +8,21 @@ import pytest
 
 from sipserver.sip.endpoint import Endpoint
 from sipserver.sip.errors import LocalError
-from sipserver.sip.events import (
+from sipserver.sip.events import Event, RequestReceived
+from sipserver.sip.failure import Failure
+from sipserver.sip.flow import UDP, Flow
+from sipserver.sip.invite_usage import (
+    TRANSITIONS,
     CallAcknowledged,
     CallAnswered,
     CallEnded,
     CallFailed,
     CallProgressed,
     CallRefused,
-    Event,
-    Failure,
-    RequestReceived,
+    Input,
+    InviteUsage,
+    State,
 )
-from sipserver.sip.flow import UDP, Flow
-from sipserver.sip.invite_usage import TRANSITIONS, Input, InviteUsage, State
 from sipserver.sip.message import Request, parse_message
 from sipserver.sip.outgoing import OutgoingRequest
 

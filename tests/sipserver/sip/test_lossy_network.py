@@ -11,16 +11,9 @@ from random import Random
 import pytest
 
 from sipserver.sip.endpoint import Endpoint, EndpointSettings
-from sipserver.sip.events import (
-    CallAnswered,
-    CallEnded,
-    CallFailed,
-    Event,
-    RequestFailed,
-    RequestReceived,
-    ResponseReceived,
-)
+from sipserver.sip.events import Event, RequestFailed, RequestReceived, ResponseReceived
 from sipserver.sip.flow import UDP, Flow
+from sipserver.sip.invite_usage import CallAnswered, CallEnded, CallFailed
 from sipserver.sip.outgoing import OutgoingRequest
 
 PLATFORM = ("198.51.100.10", 5060)

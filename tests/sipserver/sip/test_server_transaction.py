@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from sipserver.sip.errors import LocalError
-from sipserver.sip.events import RequestReceived
 from sipserver.sip.flow import TCP, UDP, Flow
-from sipserver.sip.message import Request
 from sipserver.sip.server_transaction import (
     INVITE,
     NON_INVITE,
@@ -52,13 +48,12 @@ class RecordingHost:
 class Run:
     """One transaction, its host, and the steps that lead into each state."""
 
-    def __init__(self, *, invite: bool, flow: Flow, request: Request) -> None:
+    def __init__(self, *, invite: bool, flow: Flow) -> None:
         self.host = RecordingHost()
         self.flow = flow
         self.transaction: ServerTransaction
         if invite:
-            received = RequestReceived(request, flow, 0.0)
-            self.transaction = InviteServerTransaction(KEY, received, self.host, 0.0)
+            self.transaction = InviteServerTransaction(KEY, flow, self.host, 0.0)
         else:
             self.transaction = NonInviteServerTransaction(KEY, flow, self.host)
 
@@ -93,19 +88,14 @@ EVERY = [*Input, *ALL_TIMERS]
 NOT_ACK = [event for event in EVERY if event is not Input.ACK]  # its key says INVITE
 
 
-@pytest.fixture
-def request_(request_of: Callable[[bytes], Request], wire: Callable[[str], bytes]) -> Request:
-    return request_of(wire("invite_live"))
-
-
 @pytest.mark.parametrize("reliable", [False, True], ids=["udp", "tcp"])
 @pytest.mark.parametrize("event", EVERY, ids=lambda event: event.name)
 @pytest.mark.parametrize(
     "state", [State.PROCEEDING, State.COMPLETED, State.ACCEPTED, State.CONFIRMED]
 )
-def test_invite_table(state: State, event: int, reliable: bool, request_: Request) -> None:
+def test_invite_table(state: State, event: int, reliable: bool) -> None:
     flow = Flow(TCP if reliable else UDP, ("h", 1), ("p", 2), int(reliable))
-    run = Run(invite=True, flow=flow, request=request_)
+    run = Run(invite=True, flow=flow)
     for step in PATHS[state]:
         run.feed(step)
     reached = run.transaction.state
@@ -123,8 +113,8 @@ def test_invite_table(state: State, event: int, reliable: bool, request_: Reques
 
 @pytest.mark.parametrize("event", NOT_ACK, ids=lambda event: event.name)
 @pytest.mark.parametrize("state", [State.TRYING, State.PROCEEDING, State.COMPLETED])
-def test_non_invite_table(state: State, event: int, request_: Request, udp_flow: Flow) -> None:
-    run = Run(invite=False, flow=udp_flow, request=request_)
+def test_non_invite_table(state: State, event: int, udp_flow: Flow) -> None:
+    run = Run(invite=False, flow=udp_flow)
     for step in PATHS[state]:
         run.feed(step)
     expected = NON_INVITE.get((state, event))
@@ -137,8 +127,8 @@ def test_non_invite_table(state: State, event: int, request_: Request, udp_flow:
     assert bool(run.host.ended) is (expected is State.TERMINATED)
 
 
-def test_copies_get_the_same_bytes_until_timer_j(request_: Request, udp_flow: Flow) -> None:
-    run = Run(invite=False, flow=udp_flow, request=request_)
+def test_copies_get_the_same_bytes_until_timer_j(udp_flow: Flow) -> None:
+    run = Run(invite=False, flow=udp_flow)
     run.feed(Input.RETRANSMISSION)
     assert run.host.sent == []  # Trying: discarded
     run.feed(Input.SUCCESS, 10.0)
@@ -149,15 +139,15 @@ def test_copies_get_the_same_bytes_until_timer_j(request_: Request, udp_flow: Fl
         assert len(run.host.ended) == ended
 
 
-def test_respond_tells_the_first_final_response(request_: Request, udp_flow: Flow) -> None:
+def test_respond_tells_the_first_final_response(udp_flow: Flow) -> None:
     for invite in (True, False):
-        transaction = Run(invite=invite, flow=udp_flow, request=request_).transaction
+        transaction = Run(invite=invite, flow=udp_flow).transaction
         assert [transaction.respond(180, b"", 0.0), transaction.answered] == [False, False]
         assert [transaction.respond(200, b"", 0.0), transaction.answered] == [True, True]
 
 
-def test_a_refusal_is_repeated_until_its_ack(request_: Request, udp_flow: Flow) -> None:
-    run = Run(invite=True, flow=udp_flow, request=request_)
+def test_a_refusal_is_repeated_until_its_ack(udp_flow: Flow) -> None:
+    run = Run(invite=True, flow=udp_flow)
     run.feed(Input.FAILURE, 0.0)
     times = []
     for tick in range(1, 40):
@@ -173,16 +163,16 @@ def test_a_refusal_is_repeated_until_its_ack(request_: Request, udp_flow: Flow) 
     assert run.host.ended == [run.transaction]
 
 
-def test_a_refusal_without_ack_ends_with_timer_h(request_: Request, udp_flow: Flow) -> None:
-    run = Run(invite=True, flow=udp_flow, request=request_)
+def test_a_refusal_without_ack_ends_with_timer_h(udp_flow: Flow) -> None:
+    run = Run(invite=True, flow=udp_flow)
     run.feed(Input.FAILURE, 0.0)
     for tick in range(1, 65):
         run.host.timers.handle_timer(tick * 0.5)
     assert run.host.ended == [run.transaction]
 
 
-def test_after_a_2xx_copies_of_the_invite_are_absorbed(request_: Request, udp_flow: Flow) -> None:
-    run = Run(invite=True, flow=udp_flow, request=request_)
+def test_after_a_2xx_copies_of_the_invite_are_absorbed(udp_flow: Flow) -> None:
+    run = Run(invite=True, flow=udp_flow)
     transaction = run.transaction
     assert isinstance(transaction, InviteServerTransaction)
     run.feed(Input.SUCCESS, 0.0)
@@ -194,8 +184,8 @@ def test_after_a_2xx_copies_of_the_invite_are_absorbed(request_: Request, udp_fl
     assert not transaction.receive_ack(33.0)
 
 
-def test_the_user_is_reminded(request_: Request, udp_flow: Flow) -> None:
-    run = Run(invite=True, flow=udp_flow, request=request_)
+def test_the_user_is_reminded(udp_flow: Flow) -> None:
+    run = Run(invite=True, flow=udp_flow)
     run.host.timers.handle_timer(0.2)
     assert run.host.reminders == [Timer.TRYING]
     run.host.timers.handle_timer(180.0)
