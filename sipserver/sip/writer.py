@@ -84,7 +84,7 @@ _STATUS_LINES: Final = {
     status: f"SIP/2.0 {status} {reason}\r\nVia: ".encode() for status, reason in REASONS.items()
 }
 _MARKS: Final = re.compile(
-    rb";\s*+(?:rport|received)\s*+(?:=[^;,]*+)?+(?=;|$)",  # possessive: linear on hostile input
+    rb";\s*+(?:rport|received)(?:\s*+=[^;,]*+)?+(?=\s*+(?:;|$))",  # possessive, so linear
     re.IGNORECASE,
 )
 _BROKEN_LINE: Final = re.compile(r"[\r\n\0]")
