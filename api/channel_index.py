@@ -27,6 +27,10 @@ class ChannelView(msgspec.Struct, frozen=True):
     own_name: str
     """The peer's."""
     hidden: bool
+    note: str
+    """The operator's."""
+    media_transport: str | None
+    """Overrides the device's."""
     kind: str
     """``region``, ``system``, ``group``, ``organisation`` or ``device``."""
     type: str
@@ -148,6 +152,8 @@ class ChannelIndex:
             name=settings.name or item.name,
             own_name=item.name,
             hidden=settings.hidden,
+            note=settings.note,
+            media_transport=settings.media_transport,
             kind=node.kind.value,
             type=names[0],
             type_zh=names[1],

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
 from api.channel_index import ChannelIndex, ChannelView
+from manscdp.catalog import BadItem
 from sipserver.device.channels import Channel, ChannelDirectory, ChannelSettings
 from sipserver.device.errors import UnknownChannel
 from sipserver.device.events import ChannelsChanged, DeviceEvent
@@ -92,6 +93,10 @@ class ChannelIndexes:
                 return None
 
         return index.view(channel_id, lookup, device_online=self.is_online(device_id))
+
+    def refused(self, device_id: str) -> tuple[BadItem, ...]:
+        """Items of the last answers that cannot be used."""
+        return self._directory.bad_items(device_id)
 
     def settings(self, device_id: str, channel_id: str) -> ChannelSettings:
         """:raises UnknownChannel:"""

@@ -11,7 +11,7 @@ from app.settings import sections
 _HEAD: Final = """\
 # Configuration
 
-<!-- Generated from the code by `make docs`; do not edit. -->
+<!-- Generated from the code by `gb28181 export-configuration`; do not edit. -->
 
 The platform reads `gb28181.toml` in the working directory if it is there, or the file given with
 `--config`. Every key can also be set by an environment variable `GB28181_SECTION__KEY`, which wins:

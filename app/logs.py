@@ -4,11 +4,16 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, Protocol, TextIO
 
 import structlog
 from structlog.typing import Processor
+
+from sipserver.sip.errors import RemoteError
+from sipserver.sip.message import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +59,27 @@ _PATTERNS: Final = (
 Event = MutableMapping[str, Any]
 
 
+class Incoming(Protocol):
+    """A request on its way through the services."""
+
+    @property
+    def request(self) -> Request: ...
+
+
+request_at_hand: ContextVar[Incoming | None] = ContextVar("request_at_hand", default=None)
+"""Set around the work on a request: one cheap set per message, read only when a line is logged."""
+
+
+def add_request_context(logger: object, method: str, event: Event) -> Event:
+    """A structlog processor: device and Call-ID of the request at hand."""
+    incoming = request_at_hand.get()
+    if incoming is not None:
+        with suppress(RemoteError):  # a request may be too malformed to say
+            event.setdefault("call_id", incoming.request.call_id)
+            event.setdefault("device", incoming.request.from_.uri.user)
+    return event
+
+
 def mask_text(text: str) -> str:
     """``text`` with every credential that it may hold replaced."""
     for pattern in _PATTERNS:
@@ -86,13 +112,15 @@ def _masked(value: Any) -> Any:
 def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send everything, also the standard library's loggers, through one chain to ``stream``.
 
-    Device and Call-ID of the work at hand come from ``structlog.contextvars``:
-    ``with structlog.contextvars.bound_contextvars(device="3402…", call_id="…")``.
+    Device and Call-ID come from the request at hand, or from ``structlog.contextvars``:
+    ``with structlog.contextvars.bound_contextvars(device="3402…", channel="…")``, which the tasks
+    begun inside inherit.
     """
     out = stream or sys.stderr
     as_json = settings.format == "json" or (settings.format == "auto" and not out.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_request_context,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

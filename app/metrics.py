@@ -1,6 +1,6 @@
 """Prometheus metrics, pulled from the services when they are asked for."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -45,7 +45,9 @@ def _metric(name: str, text: str, value: object, *, level: bool) -> Iterable[Met
     return []
 
 
-def metrics_handler(sources: Sequence[Source]) -> web.AbstractRouteDef:
+def metrics_handler(
+    sources: Sequence[Source],
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """``GET /metrics`` in the text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(ServiceCollector(sources))
@@ -54,4 +56,4 @@ def metrics_handler(sources: Sequence[Source]) -> web.AbstractRouteDef:
         body = generate_latest(registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
-    return web.get("/metrics", metrics)
+    return metrics

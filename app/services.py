@@ -17,6 +17,7 @@ from app.live_view import (
     SessionArchive,
     media_status_handler,
 )
+from app.logs import request_at_hand
 from app.media_node import open_media_node
 from app.settings import Settings
 from media_relay.node import LocalMediaNode
@@ -30,8 +31,9 @@ from sipserver.device.sessions import surroundings as sessions
 from sipserver.device.sessions.events import LiveEvent, SsrcHabitLearned
 from sipserver.device.sessions.invite import Platform
 from sipserver.device.sessions.live import LiveSessions
+from sipserver.sip.flow import Flow
 from sipserver.transport.errors import TransportError
-from sipserver.transport.service import SipService
+from sipserver.transport.service import IncomingRequest, RequestHandler, SipService
 from storage.errors import StorageUnavailable
 from storage.sql.channels import SqlChannelStore
 from storage.sql.database import Database
@@ -161,11 +163,28 @@ def device_platform(settings: Settings, storage: Storage) -> DevicePlatform:
     )
 
 
+class LoggedHandler:
+    """The device services, with the request at hand known to the log."""
+
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
+
+    def on_request(self, incoming: IncomingRequest) -> None:
+        token = request_at_hand.set(incoming)
+        try:
+            self._handler.on_request(incoming)
+        finally:
+            request_at_hand.reset(token)
+
+    def on_connection_lost(self, flow: Flow, reason: str) -> None:
+        self._handler.on_connection_lost(flow, reason)
+
+
 async def open_sip(
     settings: Settings, platform: DevicePlatform, undo: AsyncExitStack
 ) -> SipService:
     """:raises StartError: when the port is taken"""
-    sip = SipService(settings.sip, platform.handler)
+    sip = SipService(settings.sip, LoggedHandler(platform.handler))
     try:
         await sip.start()
     except TransportError as error:
@@ -206,7 +225,7 @@ def live_sessions(
         targets=AddressedTargets(platform.targets, identity),
         settings=settings.live,
         node_silence=settings.media.silence_seconds,
-        pass_on=platform.handler.on_request,
+        pass_on=LoggedHandler(platform.handler).on_request,
         request_key_frame=KeyFrames(platform).request,
     )
     return LiveSessions(around, publish=events.publish)

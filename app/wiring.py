@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from aiohttp import web
+
 from api.application import ApiParts, make_application
-from api.authentication import Authenticator
+from api.authentication import Authenticator, logged_in
 from api.channel_indexes import ChannelIndexes
 from api.domain_errors import DOMAIN_ERRORS
 from api.events import EventHub
@@ -134,6 +136,9 @@ async def _http(settings: Settings, services: Services) -> HttpSite:
             statistics=_statistics(services, indexes, sources),
         ),
     )
+    metrics = metrics_handler(sources)
+    if not settings.http.metrics_public:
+        metrics = logged_in(metrics, authenticator)
     node_secret = await node_token(settings.media_node, directory)
     node_api = media_node_app(
         services.media.node, node_secret, ports=services.media.ports, prefix=""
@@ -145,7 +150,7 @@ async def _http(settings: Settings, services: Services) -> HttpSite:
         errors=DOMAIN_ERRORS,
         console=STATIC,
         more_routes=(
-            metrics_handler(sources),
+            web.get("/metrics", metrics),
             *LiveRoutes(services.media.node, tokens=tokens).routes(),
         ),
         applications={PREFIX: node_api},

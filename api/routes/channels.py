@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -12,6 +12,8 @@ from api.channel_indexes import ChannelIndexes
 from api.errors import INVALID_REQUEST, UNKNOWN_CHANNEL, UNKNOWN_DEVICE, ApiError
 from api.models import Limit, Offset, Page, Search
 from api.route import Call, Nothing, Route, route
+
+MOST_PROBLEMS: Final = 1_000
 
 
 class ChildrenQuery(msgspec.Struct, frozen=True):
@@ -40,6 +42,15 @@ class ChannelChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     longitude: Annotated[float, Meta(ge=-180, le=180)] | UnsetType | None = UNSET
     latitude: Annotated[float, Meta(ge=-90, le=90)] | UnsetType | None = UNSET
     note: Annotated[str, Meta(max_length=2_000)] | UnsetType = UNSET
+
+
+class ProblemView(msgspec.Struct, frozen=True):
+    """Something in the catalogue of a device that is not as the standard says."""
+
+    channel_id: str
+    kind: str
+    """``refused item``, or what is wrong with its place in the tree."""
+    detail: str
 
 
 class ChannelRoutes:
@@ -82,6 +93,20 @@ class ChannelRoutes:
         items = [self._channels.view(index, channel_id) for index, channel_id in shown]
         return Page(items=items, total=len(found), offset=query.offset)
 
+    async def catalogue_problems(self, call: Call[Nothing, Nothing]) -> list[ProblemView]:
+        index = await self._channels.index(call.path["device_id"])
+        refused = [
+            ProblemView(channel_id=item.device_id, kind="refused item", detail=item.reason)
+            for item in self._channels.refused(index.device_id)
+        ]
+        misplaced = [
+            ProblemView(
+                channel_id=problem.device_id, kind=problem.issue.value, detail=problem.parent_id
+            )
+            for problem in index.tree.problems
+        ]
+        return [*refused, *misplaced][:MOST_PROBLEMS]
+
     async def _view(self, device_id: str, channel_id: str) -> ChannelView:
         index = await self._channels.index(device_id)
         if channel_id not in index:
@@ -121,6 +146,16 @@ class ChannelRoutes:
                 tag="channels",
                 response=ChannelView,
                 errors=(UNKNOWN_DEVICE, UNKNOWN_CHANNEL),
+            ),
+            route(
+                "GET",
+                "/api/v1/devices/{device_id}/catalogue-problems",
+                self.catalogue_problems,
+                summary="Items that were refused or are misplaced in the tree, at most 1000",
+                summary_zh="目录问题：被拒绝或位置有误的条目（最多 1000 条）",
+                tag="channels",
+                response=list[ProblemView],
+                errors=(UNKNOWN_DEVICE,),
             ),
             route(
                 "PATCH",

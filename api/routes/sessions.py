@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 from aiohttp import web
 from msgspec import Meta
+from structlog.contextvars import bound_contextvars
 
 from api.errors import (
     DEVICE_OFFLINE,
@@ -103,13 +104,14 @@ class SessionRoutes:
     async def play(self, call: Call[Nothing, PlayRequest]) -> object:
         device_id, channel_id = call.path["device_id"], call.path["channel_id"]
         transport = Transport(call.body.transport) if call.body.transport else None
-        session = self._live.open(
-            device_id,
-            channel_id,
-            transport=transport,
-            stream=call.body.stream,
-            viewer=f"{call.user}@{call.request.remote}",
-        )
+        with bound_contextvars(device=device_id, channel=channel_id):  # for the session's log
+            session = self._live.open(
+                device_id,
+                channel_id,
+                transport=transport,
+                stream=call.body.stream,
+                viewer=f"{call.user}@{call.request.remote}",
+            )
         if call.body.wait:
             try:
                 await session.ready()

@@ -2,11 +2,13 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 import structlog
 
-from app.logs import LogSettings, configure_logs, mask_text
+from app.logs import LogSettings, configure_logs, mask_text, request_at_hand
+from sipserver.sip.message import Request, parse_message
 
 
 @pytest.fixture
@@ -32,6 +34,38 @@ def test_json_lines_carry_device_and_call_id(stream: io.StringIO) -> None:
     assert (first["device"], first["call_id"], first["level"]) == ("3402", "a@b", "warning")
     assert (second["logger"], second["stage"], second["device"]) == ("live", "invite_sent", "3402")
     assert str(first["timestamp"]).endswith("Z")
+
+
+RAW = (
+    b"MESSAGE sip:3402@3402000000 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1\r\n"
+    b"From: <sip:34020000001320000001@3402000000>;tag=1\r\nTo: <sip:3402@3402000000>\r\n"
+    b"Call-ID: a@b\r\nCSeq: 1 MESSAGE\r\n\r\n"
+)
+
+
+@dataclass
+class Incoming:
+    request: Request
+
+
+@pytest.mark.parametrize(
+    ("raw", "device", "call_id"),
+    [(RAW, "34020000001320000001", "a@b"), (RAW.replace(b"Call-ID", b"X"), None, None)],
+    ids=["whole", "malformed"],
+)
+def test_the_request_at_hand_is_named(
+    stream: io.StringIO, raw: bytes, device: str | None, call_id: str | None
+) -> None:
+    configure_logs(LogSettings(format="json"), stream)
+    message = parse_message(raw)
+    assert isinstance(message, Request)
+    token = request_at_hand.set(Incoming(message))
+    logging.getLogger("x").warning("inside")
+    request_at_hand.reset(token)
+    logging.getLogger("x").warning("outside")
+    inside, outside = lines(stream)
+    assert (inside.get("device"), inside.get("call_id")) == (device, call_id)
+    assert "device" not in outside
 
 
 def test_the_console_form_is_for_people(stream: io.StringIO) -> None:

@@ -25,7 +25,7 @@ async def test_every_number_of_every_service_is_there() -> None:
         Source("events", lambda: counts, frozenset({"clients"})),
     )
     app = web.Application()
-    app.add_routes([metrics_handler(sources)])
+    app.router.add_get("/metrics", metrics_handler(sources))
     async with TestClient(TestServer(app)) as client:
         counts["clients"] = 7  # pulled when asked, not when made
         answer = await client.get("/metrics")

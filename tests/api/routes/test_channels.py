@@ -7,7 +7,7 @@ from aiohttp.web import Application, Request
 from api import channel_indexes
 from api.channel_indexes import ChannelIndexes
 from api.routes.channels import ChannelRoutes
-from manscdp.catalog import CatalogChange, CatalogItem
+from manscdp.catalog import BadItem, CatalogChange, CatalogItem
 from sipserver.device.accounts import AccountBook, DeviceAccount
 from sipserver.device.channels import ChannelDirectory, ChannelSettings
 from sipserver.device.clock import Clock
@@ -119,6 +119,16 @@ async def test_what_the_operator_sets_is_shown(client: Client) -> None:
     assert (view["name"], view["own_name"], view["longitude"]) == ("Mine", "门0", 1.5)
     assert (await client.patch(path, json={"longitude": 200})).status == 400
     assert (await client.patch(path + "x", json={"name": "x"})).status == 404
+
+
+async def test_what_is_wrong_in_a_catalogue_is_listed(client: Client, platform: Platform) -> None:
+    items = [CatalogItem(device_id=CAMERAS[0], parent_id="none")]
+    platform.directory.swap(NVR, items, (BadItem("no Name", CAMERAS[1]),))
+    answer = await client.get(f"/api/v1/devices/{NVR}/catalogue-problems")
+    assert await answer.json() == [
+        {"channel_id": CAMERAS[1], "kind": "refused item", "detail": "no Name"},
+        {"channel_id": CAMERAS[0], "kind": "unknown parent", "detail": "none"},
+    ]
 
 
 async def test_a_large_list_is_indexed_off_the_loop(
