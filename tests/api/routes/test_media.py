@@ -164,6 +164,7 @@ async def test_the_server_stops_while_somebody_watches(live: Live) -> None:
         (play_path("t", Container.FMP4, PlayTokens(SECRET).issue("t")), 404, "stream_not_open"),
         (play_path("x" * 200, Container.FLV, "t"), 404, "stream_not_open"),
     ],
+    ids=["missing", "rubbish", "of-another-stream", "expired", "not-open", "no-stream-name"],
 )
 async def test_refusals_are_words_in_both_languages(
     path: str, status: int, code: str, live: Live, client: Client
