@@ -116,16 +116,21 @@ class Endpoint:
                 return
         self._receive_message(data, flow, now)
 
-    def receive_stream(self, data: bytes, flow: Flow, now: float) -> None:
-        """Bytes of one connection; nothing may follow a :class:`ConnectionCondemned`."""
+    def receive_stream(self, data: bytes, flow: Flow, now: float) -> int:
+        """Bytes of one connection; nothing may follow a :class:`ConnectionCondemned`.
+
+        Returns how many messages they completed.
+        """
         framer = self._framers.get(flow.connection)
         if framer is None:
             framer = StreamFramer(max_body_size=self._settings.max_body_size)
             self._framers[flow.connection] = framer
         before = framer.pending
+        completed = 0
         framer.receive_data(data)
         try:
             while (message := framer.next_message()) is not None:
+                completed += 1
                 self._receive_message(message, flow, now)
         except RemoteError as error:
             self._receive_garbage(framer.rest, flow, error)
@@ -137,6 +142,7 @@ class Endpoint:
         self._pending_size += framer.pending - before
         if self._pending_size > self._settings.max_pending_size:
             self._events.append(ConnectionCondemned(flow, "too many unfinished messages"))
+        return completed
 
     def pending_size(self, flow: Flow) -> int:
         """Bytes of an unfinished message on that connection."""
@@ -331,7 +337,7 @@ class Endpoint:
             self._count.stray_responses += 1
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> None:
-        key = server_key(request)
+        key = server_key(request, flow.remote[0])
         transaction = self._layer.find_server(key)
         method = request.method
         if transaction is not None and method != "ACK":
@@ -341,13 +347,13 @@ class Endpoint:
         if method == "ACK":
             self._receive_ack(request, transaction, now)
             return
-        if self._layer.active >= self._settings.max_server_transactions:
+        if self._is_full():
             self._count.overloaded += 1
             self._answer_statelessly(request, flow, 503, retry_after=RETRY_AFTER)
             return
         self._count.requests += 1
         received = RequestReceived(request, flow, now)
-        self._layer.open_server(key, received, now)
+        self._layer.open_server(key, received)
         if isinstance(received.transaction, InviteServerTransaction):
             self._invites[received.transaction] = received
         self._dispatch(received, now)
@@ -383,8 +389,8 @@ class Endpoint:
 
     def _receive_cancel(self, received: RequestReceived, now: float) -> None:
         """RFC 3261 section 9.2."""
-        branch, sent_by, call_id, number, _ = server_key(received.request)
-        invite = self._layer.find_server((branch, sent_by, call_id, number, "INVITE"))
+        branch, sent_by, call_id, number, _, host = received.transaction.key
+        invite = self._layer.find_server((branch, sent_by, call_id, number, "INVITE", host))
         if not isinstance(invite, InviteServerTransaction):
             self._count.no_dialog += 1
             self._answer(received, 481, now)
@@ -569,6 +575,12 @@ class Endpoint:
         self._calls.add(usage)
         if usage.flow.connection:
             self._calls_on.setdefault(usage.flow.connection, set()).add(usage)
+
+    def _is_full(self) -> bool:
+        """Too many requests wait for our answer, or too many answered ones for their time."""
+        waiting = self._settings.max_server_transactions
+        everything = waiting + self._settings.max_absorbing
+        return self._layer.active >= waiting or self._layer.server_count >= everything
 
     def _check_calls(self) -> None:
         if len(self._calls) >= self._settings.max_calls:

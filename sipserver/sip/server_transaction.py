@@ -23,8 +23,8 @@ from sipserver.sip.timers import (
     TimerTarget,
 )
 
-ServerKey = tuple[bytes, bytes, bytes, int, str]
-"""Branch, sent-by, Call-ID, CSeq number, method (INVITE for its ACK)."""
+ServerKey = tuple[bytes, bytes, bytes, int, str, str]
+"""Branch, sent-by, Call-ID, CSeq number, method (INVITE for its ACK), host of the source."""
 
 
 class Host(Protocol):
@@ -122,6 +122,10 @@ class NonInviteServerTransaction:
         self._host = host
         self._response = b""
 
+    def expect_answer(self, now: float) -> None:
+        """Our user keeps the request to answer it later: bound how much later."""
+        self._host.start_timer(Timer.ANSWER, TIMEOUT, now, self)
+
     def forget(self) -> None:
         """Our user will never answer, and copies are to count as new requests."""
         self.state = State.TERMINATED
@@ -164,7 +168,7 @@ class InviteServerTransaction:
         *("flow", "key", "state", "to_tag"),
     )
 
-    def __init__(self, key: ServerKey, flow: Flow, host: Host, now: float) -> None:
+    def __init__(self, key: ServerKey, flow: Flow, host: Host) -> None:
         self.key: Final = key
         self.flow: Final = flow
         self.state = State.PROCEEDING
@@ -174,8 +178,11 @@ class InviteServerTransaction:
         self._host = host
         self._interval = T1
         self._response = b""
-        host.start_timer(Timer.TRYING, TRYING_DELAY, now, self)
-        host.start_timer(Timer.ANSWER, INVITE_ANSWER_TIMEOUT, now, self)
+
+    def expect_answer(self, now: float) -> None:
+        """Our user keeps the INVITE: 100 soon, and a bound on the ringing."""
+        self._host.start_timer(Timer.TRYING, TRYING_DELAY, now, self)
+        self._host.start_timer(Timer.ANSWER, INVITE_ANSWER_TIMEOUT, now, self)
 
     @property
     def silent(self) -> bool:

@@ -1,10 +1,12 @@
 """The transaction layer: which message belongs to which transaction, and how many there may be.
 
-RFC 3261 17.1.3 and 17.2.3. A server transaction is found by branch, sent-by, Call-ID, CSeq and
-method: Call-ID and CSeq are more than the RFC asks, so devices that reuse one branch for every
-request are served; a branch without ``z9hG4bK`` (or with nothing behind it) is replaced by the
-From tag, which is RFC 2543's rule. Merged requests are not answered 482 (8.2.2.2): no GB/T 28181
-peer forks, but some repeat a request under a new branch and expect its answer.
+RFC 3261 17.1.3 and 17.2.3. A server transaction is found by branch, sent-by, Call-ID, CSeq, method
+and the host of the source: Call-ID and CSeq are more than the RFC asks, so devices that reuse one
+branch for every request are served; the source keeps apart devices of one firmware that use the
+same private address and the same "random" numbers behind different NATs. A branch without
+``z9hG4bK`` (or with nothing behind it) is replaced by the From tag, which is RFC 2543's rule.
+Merged requests are not answered 482 (8.2.2.2): no GB/T 28181 peer forks, but some repeat a request
+under a new branch and expect its answer.
 """
 
 from __future__ import annotations
@@ -40,8 +42,9 @@ COOKIE: Final = b"z9hG4bK"
 Unanswered = Callable[[ServerTransaction, Timer, float], None]
 
 
-def server_key(request: Request) -> ServerKey:
+def server_key(request: Request, host: str) -> ServerKey:
     """
+    :param host: the address the request came from
     :raises MalformedMessage: when a field of the key cannot be read
     """
     branch, sent_by = request.via_identity
@@ -50,7 +53,7 @@ def server_key(request: Request) -> ServerKey:
     number, method = request.cseq
     if method == "ACK":
         method = "INVITE"
-    return branch, sent_by, request.first(b"call-id"), number, method
+    return branch, sent_by, request.first(b"call-id"), number, method, host
 
 
 class TransactionLayer:
@@ -80,6 +83,11 @@ class TransactionLayer:
         return len(self._absorbing)
 
     @property
+    def server_count(self) -> int:
+        """Server transactions in any state."""
+        return len(self._servers)
+
+    @property
     def client_count(self) -> int:
         return len(self._clients)
 
@@ -87,10 +95,10 @@ class TransactionLayer:
     def find_server(self, key: ServerKey) -> ServerTransaction | None:
         return self._servers.get(key)
 
-    def open_server(self, key: ServerKey, received: RequestReceived, now: float) -> None:
+    def open_server(self, key: ServerKey, received: RequestReceived) -> None:
         transaction: ServerTransaction
         if received.request.method == "INVITE":
-            transaction = InviteServerTransaction(key, received.flow, self, now)
+            transaction = InviteServerTransaction(key, received.flow, self)
         else:
             transaction = NonInviteServerTransaction(key, received.flow, self)
         received.transaction = transaction
@@ -98,9 +106,9 @@ class TransactionLayer:
         self.active += 1
 
     def expect_answer(self, transaction: ServerTransaction, now: float) -> None:
-        """Our user keeps a request to answer it later: bound how much later."""
-        if isinstance(transaction, NonInviteServerTransaction):
-            self.timers.start(Timer.ANSWER, TIMEOUT, now, transaction)
+        """Our user did not answer a request at once."""
+        if self._servers.get(transaction.key) is transaction:  # else it was forgotten
+            transaction.expect_answer(now)
 
     def respond(
         self, transaction: ServerTransaction, status: int, response: bytes, now: float

@@ -126,6 +126,7 @@ class SipService:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._draining = False
+        self._condemned: list[ConnectionCondemned] = []
         self._handler_faults = 0
         self._logged_faults: set[tuple[str, str, int]] = set()
 
@@ -281,27 +282,36 @@ class SipService:
     def stream_local(self, remote: Address, bound: Address) -> Address:
         return self._settings.advertised_host or bound[0], self.port
 
-    def stream_received(self, data: bytes, flow: Flow) -> None:
-        self._endpoint.receive_stream(data, flow, monotonic())
-        self._drain()
+    def stream_received(self, data: bytes, flow: Flow) -> bool:
+        try:
+            completed = self._endpoint.receive_stream(data, flow, monotonic())
+            self._drain()
+        except Exception as error:  # a bug of ours: this stream is lost, the others are not
+            self._record_fault(error)
+            self._tcp.disconnect(flow, "a fault of ours")
+            return False
+        return completed > 0
 
     def stream_pending(self, flow: Flow) -> int:
         return self._endpoint.pending_size(flow)
 
     def stream_lost(self, flow: Flow, reason: str) -> None:
-        self._endpoint.connection_lost(flow, monotonic())
-        self._drain()
-        try:
+        try:  # first: a device that is gone explains why its calls end
             self._handler.on_connection_lost(flow, reason)
         except Exception as error:
             self._record_fault(error)
+        self._endpoint.connection_lost(flow, monotonic())
+        self._drain()
 
     def _receive_datagram(self, data: bytes, remote: Address, now: float) -> None:
         flow = self._flows.get(remote)
         if flow is None:
             flow = self._flow_back(remote)
-        self._endpoint.receive_datagram(data, flow, now)
-        self._drain_batch()
+        try:
+            self._endpoint.receive_datagram(data, flow, now)
+            self._drain_batch()
+        except Exception as error:  # a bug of ours must not cost the next datagram
+            self._record_fault(error)
 
     def _flow_back(self, remote: Address) -> Flow:
         try:
@@ -329,10 +339,13 @@ class SipService:
                     else:
                         self._on_event(event)
                 outbox = endpoint.data_to_send()
-                if not outbox:
-                    return
                 for data, flow, transaction in outbox:
                     self._send(data, flow, transaction)
+                while self._condemned:  # only now: they are owed their last answers
+                    last = self._condemned.pop()
+                    self._tcp.disconnect(last.flow, last.reason)
+                if not outbox:
+                    return
         finally:
             self._draining = False
 
@@ -406,8 +419,8 @@ class SipService:
                 incoming = received.owner
                 if isinstance(incoming, IncomingRequest) and incoming.on_cancel is not None:
                     incoming.on_cancel()
-            case ConnectionCondemned(flow, reason):
-                self._tcp.disconnect(flow, reason)
+            case ConnectionCondemned():
+                self._condemned.append(event)
             case _:
                 self._tell_call(event)
 
@@ -429,7 +442,7 @@ class SipService:
                 self._calls.pop(usage).settle_ended(reason)
 
     def _record_fault(self, error: Exception) -> None:
-        """Count every exception of our services; log each place once, with its traceback."""
+        """Count every exception of our own; log each place once, with its traceback."""
         self._handler_faults += 1
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
@@ -438,7 +451,7 @@ class SipService:
         fault = (type(error).__name__, *where)
         if fault not in self._logged_faults and len(self._logged_faults) < MAX_LOGGED_FAULTS:
             self._logged_faults.add(fault)
-            _log.error("a SIP handler failed; answered 500, logged once", exc_info=error)
+            _log.error("SIP code failed; only this request suffers, logged once", exc_info=error)
 
 
 def _bind_both(settings: TransportSettings) -> tuple[socket.socket, socket.socket]:

@@ -12,13 +12,17 @@ from sipserver.transport.settings import TransportSettings
 
 SWEEP_INTERVAL = 5.0
 """Seconds between two looks for silent connections."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds that peers get to read what is queued when the service closes."""
 
 
 class StreamOwner(Protocol):
     """What connections need of the service."""
 
     def stream_local(self, remote: Address, bound: Address) -> Address: ...
-    def stream_received(self, data: bytes, flow: Flow) -> None: ...
+    def stream_received(self, data: bytes, flow: Flow) -> bool:
+        """Whether a message was completed."""
+
     def stream_lost(self, flow: Flow, reason: str) -> None: ...
     def stream_pending(self, flow: Flow) -> int:
         """Bytes of an unfinished message."""
@@ -49,14 +53,15 @@ class TcpConnection(asyncio.Protocol):
         if self.flow is None or self._close_reason:
             return
         self.last_heard = asyncio.get_running_loop().time()
-        self._connections.owner.stream_received(data, self.flow)
+        completed = self._connections.owner.stream_received(data, self.flow)
         if self.flow is None:
             return
-        if self._connections.owner.stream_pending(self.flow):
-            self.pending_since = self.pending_since or self.last_heard
-        else:
+        pending = self._connections.owner.stream_pending(self.flow) > 0
+        if completed or not pending:
             self.spoke = True
             self.pending_since = None
+        if pending and self.pending_since is None:
+            self.pending_since = self.last_heard
 
     def connection_lost(self, exc: Exception | None) -> None:
         flow, self.flow = self.flow, None
@@ -84,6 +89,11 @@ class TcpConnection(asyncio.Protocol):
         else:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close without sending what is queued."""
+        if self._transport is not None:
+            self._transport.abort()
+
 
 class TcpConnections:
     """Every connection of the service."""
@@ -94,6 +104,7 @@ class TcpConnections:
         """Connections closed at once because there were too many."""
         self._settings = settings
         self._connections: dict[int, TcpConnection] = {}
+        self._empty = asyncio.Event()
         self._last_number = 0
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
@@ -134,7 +145,20 @@ class TcpConnections:
             self._server.close()
         for connection in list(self._connections.values()):
             connection.close("the service is closing")
-        await asyncio.sleep(0)  # lets the transports report that they are closed
+        if not await self._emptied(CLOSE_TIMEOUT):
+            for connection in list(self._connections.values()):
+                connection.abort()
+            await self._emptied(CLOSE_TIMEOUT)
+
+    async def _emptied(self, timeout: float) -> bool:
+        """Whether every connection reports its end in time."""
+        if self._connections:
+            self._empty.clear()
+            try:
+                await asyncio.wait_for(self._empty.wait(), timeout)
+            except TimeoutError:
+                return False
+        return True
 
     def register(self, connection: TcpConnection, transport: asyncio.Transport) -> Flow | None:
         """The flow of a new connection, ``None`` when there are too many."""
@@ -150,6 +174,8 @@ class TcpConnections:
 
     def forget(self, flow: Flow, reason: str) -> None:
         self._connections.pop(flow.connection, None)
+        if not self._connections:
+            self._empty.set()
         self.owner.stream_lost(flow, reason)
 
     def send(self, data: bytes, flow: Flow) -> bool:

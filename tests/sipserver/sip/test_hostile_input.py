@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from time import process_time
 
 import pytest
 
-from sipserver.sip.endpoint import Endpoint
+from sipserver.sip.endpoint import Endpoint, EndpointSettings
+from sipserver.sip.events import RequestReceived
 from sipserver.sip.flow import Flow
 from sipserver.sip.framing import StreamFramer
 from sipserver.sip.message import MAX_LINE_SIZE
@@ -64,3 +67,64 @@ def test_a_line_end_behind_a_message_is_no_unfinished_message(
     assert framer.next_message() == wire("keepalive")
     assert framer.next_message() is None
     assert framer.pending == 4
+
+
+def test_answered_invites_are_bounded_and_not_kept_for_the_ringing_time(
+    udp_flow: Flow, device_request: Build, new_token: Callable[[], str]
+) -> None:
+    """A flood of INVITEs, each refused at once and never acknowledged."""
+    settings = EndpointSettings(max_server_transactions=20, max_absorbing=30)
+    endpoint = Endpoint(settings, new_token=new_token)
+    statuses: Counter[int] = Counter()
+    for number in range(1, 101):
+        endpoint.receive_datagram(device_request("INVITE", number=number), udp_flow, 0.0)
+        while (event := endpoint.next_event()) is not None:
+            assert isinstance(event, RequestReceived)
+            endpoint.respond(event, 403, 0.0)
+        statuses.update(int(data[8:11]) for data, _, _ in endpoint.data_to_send())
+    assert statuses == {403: 50, 503: 50}
+    endpoint.handle_timer(32.0)
+    assert endpoint.get_timer() is None  # and so nothing refers to them any more
+
+
+def test_an_ignored_request_leaves_no_timer(
+    endpoint: Endpoint, udp_flow: Flow, device_request: Build
+) -> None:
+    for method in ("INVITE", "MESSAGE"):
+        endpoint.receive_datagram(device_request(method), udp_flow, 0.0)
+        event = endpoint.next_event()
+        assert isinstance(event, RequestReceived)
+        endpoint.ignore(event)
+        assert endpoint.next_event() is None
+    assert endpoint.get_timer() is None
+    assert endpoint.stats().server_transactions == 0
+    assert endpoint.data_to_send() == []
+
+
+def test_devices_with_the_same_numbers_behind_two_addresses_are_two(
+    endpoint: Endpoint, udp_flow: Flow, device_request: Build
+) -> None:
+    """One firmware, one default address 192.168.1.64, one seed: branch and Call-ID are equal."""
+    other = replace(udp_flow, remote=("203.0.113.9", 5060))
+    for flow in (udp_flow, other):
+        endpoint.receive_datagram(device_request("REGISTER"), flow, 0.0)
+        event = endpoint.next_event()
+        assert isinstance(event, RequestReceived)
+        assert event.flow == flow
+        endpoint.respond(event, 401, 0.0)
+    assert [flow for _, flow, _ in endpoint.data_to_send()] == [udp_flow, other]
+    assert endpoint.stats().retransmissions == 0
+
+
+def test_a_retransmission_from_another_port_of_the_host_is_one(
+    endpoint: Endpoint, udp_flow: Flow, device_request: Build
+) -> None:
+    """A NAT may open another port between two copies."""
+    other = replace(udp_flow, remote=(udp_flow.remote[0], 61000))
+    endpoint.receive_datagram(device_request("REGISTER"), udp_flow, 0.0)
+    event = endpoint.next_event()
+    assert isinstance(event, RequestReceived)
+    endpoint.respond(event, 401, 0.0)
+    endpoint.receive_datagram(device_request("REGISTER"), other, 0.5)
+    assert endpoint.next_event() is None
+    assert [flow for _, flow, _ in endpoint.data_to_send()] == [udp_flow, other]

@@ -17,7 +17,7 @@ from sipserver.sip.server_transaction import (
 )
 from sipserver.sip.timers import Timer, TimerQueues, TimerTarget
 
-KEY = (b"z9hG4bK1", b"h", b"id", 1, "INVITE")
+KEY = (b"z9hG4bK1", b"h", b"id", 1, "INVITE", "192.0.2.7")
 
 
 class RecordingHost:
@@ -53,7 +53,7 @@ class Run:
         self.flow = flow
         self.transaction: ServerTransaction
         if invite:
-            self.transaction = InviteServerTransaction(KEY, flow, self.host, 0.0)
+            self.transaction = InviteServerTransaction(KEY, flow, self.host)
         else:
             self.transaction = NonInviteServerTransaction(KEY, flow, self.host)
 
@@ -186,6 +186,7 @@ def test_after_a_2xx_copies_of_the_invite_are_absorbed(udp_flow: Flow) -> None:
 
 def test_the_user_is_reminded(udp_flow: Flow) -> None:
     run = Run(invite=True, flow=udp_flow)
+    run.transaction.expect_answer(0.0)
     run.host.timers.handle_timer(0.2)
     assert run.host.reminders == [Timer.TRYING]
     run.host.timers.handle_timer(180.0)
