@@ -86,7 +86,7 @@ def salvage(data: bytes) -> Request | None:
         method = lines[0].partition(b" ")[0]
         if lines[0].startswith(b"SIP/") or method == b"ACK" or not is_token(method):
             return None
-        lines = [line for line in lines if not _is_length(line)]
+        lines = [lines[0], *(line for line in lines[1:] if not _is_length(line))]
         request = Request(data, lines, b"", method.decode(), b"")
         if request.get(b"via") is None or request.get(b"cseq") is None:
             return None

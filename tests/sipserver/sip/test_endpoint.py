@@ -222,7 +222,7 @@ def test_an_unanswered_invite_gets_100_and_at_last_408(
     endpoint: Endpoint, udp_flow: Flow, device_request: Build
 ) -> None:
     endpoint.receive_datagram(device_request("INVITE"), udp_flow, 0.0)
-    assert isinstance(endpoint.next_event(), RequestReceived)
+    assert len(_events(endpoint)) == 1
     endpoint.handle_timer(0.2)
     assert _statuses(endpoint) == [100]
     endpoint.handle_timer(180.0)
@@ -313,10 +313,15 @@ def test_crlf_in_front_of_a_datagram(
 
 
 def test_garbage_is_dropped_and_counted(endpoint: Endpoint, udp_flow: Flow) -> None:
-    for data in (b"\x80\x00" * 40, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" + b" " * 20):
+    garbage = (
+        b"\x80\x00" * 40,
+        b"GET / HTTP/1.1\r\nHost: h\r\n\r\n" + b" " * 20,
+        b"Content-Length: 5\r\nno start line before it\r\n\r\n",
+    )
+    for data in garbage:
         endpoint.receive_datagram(data, udp_flow, 0.0)
     assert (_events(endpoint), _sent(endpoint)) == ([], [])
-    assert endpoint.stats().malformed == 2
+    assert endpoint.stats().malformed == 3
 
 
 def test_a_malformed_ack_is_never_answered(
