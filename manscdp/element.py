@@ -12,6 +12,9 @@ from lxml import etree
 from .edition import Edition
 from .xml import append
 
+MAX_TEXT: Final = 4096
+"""Characters of one value; the standard's longest is 1024 (ExtraInfo). The rest is cut off."""
+
 ITEM: Final = "item"
 INFO: Final = "info"
 
@@ -68,7 +71,7 @@ class ElementTable:
             known = readers.get(tag) or readers.get(tag.rpartition("}")[2].lower())
             if known is None or known[0] in values:
                 continue
-            text = text.strip()
+            text = text.strip()[:MAX_TEXT]
             if text and (value := known[1](text)) is not None:
                 values[known[0]] = value
 

@@ -18,6 +18,8 @@ from sipserver.device.events import ChannelsChanged, Publish
 
 STATE_EVENTS: Final = frozenset({"ON", "OFF", "VLOST", "DEFECT"})
 MOST_BAD: Final = 1000
+MOST_CHANNELS: Final = 200_000
+"""Of one device, as many as the answer to a query may hold: what nobody asked for is bounded too."""
 JOURNAL: Final = 20_000  # changes remembered while a query runs; more than a device can notify
 
 
@@ -99,11 +101,15 @@ class ChannelDirectory:
         publish: Publish,
         clock: Clock,
         is_device_online: Callable[[str], bool],
+        *,
+        most: int = MOST_CHANNELS,
     ) -> None:
+        """:param most: channels of one device; what notifications add beyond is kept aside"""
         self._store = store
         self._publish = publish
         self._clock = clock
         self._is_device_online = is_device_online
+        self._most = most
         self._lists: dict[str, _List] = {}
 
     def load(self) -> None:
@@ -210,6 +216,9 @@ class ChannelDirectory:
             for change in changes
             if trust_states or change.event not in STATE_EVENTS
         ]
+        if len(known.items) + len(changes) > self._most:
+            changes, refused = self._within_limit(changes, known.items)
+            bad = (*bad, *refused)
         if bad:
             known.bad = (*known.bad, *bad)[-MOST_BAD:]
         if known.journal is not None and len(known.journal) < JOURNAL:
@@ -225,13 +234,31 @@ class ChannelDirectory:
         self._switch_all(device_id, known, changes)
         return found
 
+    def _within_limit(
+        self, changes: Sequence[CatalogChange], known: Mapping[str, CatalogItem]
+    ) -> tuple[list[CatalogChange], list[BadItem]]:
+        """What changes known channels passes, and as many new ones as there is room for."""
+        room = self._most - len(known)
+        kept: list[CatalogChange] = []
+        refused: list[BadItem] = []
+        added: set[str] = set()
+        for change in changes:
+            item = change.item
+            if change.event in ("ADD", "UPDATE") and item.device_id not in known:
+                if item.device_id not in added and len(added) >= room:
+                    refused.append(
+                        BadItem("more channels than the limit", item.device_id, item.name[:64])
+                    )
+                    continue
+                added.add(item.device_id)
+            kept.append(change)
+        return kept, refused
+
     def _switch_all(self, device_id: str, known: _List, changes: Sequence[CatalogChange]) -> None:
         """The state of the device's own ID is the state of all its channels."""
         for change in changes:
-            if change.item.device_id != device_id or change.event not in ("ON", "OFF"):
-                continue
-            all_off = change.event == "OFF"
-            if all_off == known.all_off:
+            all_off = _says_all_off(change) if change.item.device_id == device_id else None
+            if all_off is None or all_off == known.all_off:
                 continue
             known.all_off = all_off
             others = (i for i, item in known.items.items() if i != device_id and item.online)
@@ -282,6 +309,14 @@ def _completed(change: CatalogChange, known: Mapping[str, CatalogItem]) -> Catal
         old = replace(old, fault=None)
     told = {name: value for name, value in said.items() if value not in (None, "")}
     return CatalogChange(change.event, replace(old, **told))
+
+
+def _says_all_off(change: CatalogChange) -> bool | None:
+    """Of the device's own item; None: it says nothing. A whole item may say ON as well."""
+    if change.event in ("ON", "OFF"):
+        return change.event == "OFF"
+    whole = change.event in ("ADD", "UPDATE")
+    return False if whole and change.item.status == "ON" else None
 
 
 def _ids(items: Iterable[CatalogItem]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 from lxml import etree
 
 from manscdp.edition import Edition
-from manscdp.element import INFO, ITEM, ElementTable, as_text, element
+from manscdp.element import INFO, ITEM, MAX_TEXT, ElementTable, as_text, element
 from manscdp.values import integer
 
 
@@ -52,3 +52,9 @@ def test_written_by_edition_and_place() -> None:
 def test_text_of_values() -> None:
     values = (118.376451, 800.0, 1e-5, 0.0, 7)
     assert [as_text(v) for v in values] == ["118.376451", "800", "0.00001", "0", "7"]
+
+
+def test_a_value_of_unreasonable_length_is_cut() -> None:
+    values: dict[str, Any] = {}
+    TABLE.read(etree.fromstring(b"<Lamp><Name>" + b"n" * 100_000 + b"</Name></Lamp>"), values)
+    assert values == {"name": "n" * MAX_TEXT}

@@ -28,7 +28,7 @@ def item(number: int, **values: str) -> CatalogItem:
 
 
 class Bench:
-    def __init__(self, store: MemoryChannelStore | None = None) -> None:
+    def __init__(self, store: MemoryChannelStore | None = None, most: int = 1000) -> None:
         self.events: list[DeviceEvent] = []
         self.store = store or MemoryChannelStore()
         self.device_online = True
@@ -37,6 +37,7 @@ class Bench:
             self.events.append,
             Clock(lambda: 0.0, lambda: 0.0),
             lambda device_id: self.device_online,
+            most=most,
         )
         self.directory.load()
 
@@ -226,3 +227,27 @@ def test_items_of_one_swap_with_one_identifier_are_one_channel(bench: Bench) -> 
     bench.directory.swap(NVR, [item(1), twice])
     assert bench.ids() == [1]
     assert bench.directory.get(NVR, item(1).device_id).name == "second"
+
+
+def test_what_nobody_asked_for_cannot_fill_the_memory() -> None:
+    bench = Bench(most=4)
+    bench.directory.merge(NVR, [item(n) for n in (1, 2, 3)])
+    bench.directory.merge(NVR, [item(n, name="again") for n in (3, 4, 4, 5, 6)])
+    assert bench.ids() == [1, 2, 3, 4]
+    assert bench.directory.get(NVR, item(3).device_id).name == "again"
+    assert [(bad.reason, bad.device_id) for bad in bench.directory.bad_items(NVR)] == [
+        ("more channels than the limit", item(n).device_id) for n in (5, 6)
+    ]
+    changes = [CatalogChange("DEL", item(1)), CatalogChange("OFF", item(2))]
+    bench.directory.apply(NVR, changes)
+    bench.directory.apply(NVR, [CatalogChange("ADD", item(7))])
+    assert bench.ids() == [2, 3, 4, 7]
+
+
+def test_row_67_a_whole_item_of_the_device_itself_that_is_on_switches_its_channels_on(
+    bench: Bench,
+) -> None:
+    bench.directory.apply(NVR, [CatalogChange("OFF", item(1, device_id=NVR))])
+    assert bench.online() == []
+    bench.directory.merge(NVR, [item(1, device_id=NVR)])
+    assert bench.online() == [1, 2, 3, 1]
