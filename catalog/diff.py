@@ -1,9 +1,15 @@
 """Two catalogues -> what changed, and changes applied (GB/T 28181-2022 9.11, annex N)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 
 from manscdp.catalog import CatalogChange, CatalogItem
+
+_description = attrgetter(
+    *(field.name for field in fields(CatalogItem) if field.name not in ("status", "fault"))
+)
+"""Every field of an item but its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ def diff(old: Mapping[str, CatalogItem], new: Mapping[str, CatalogItem]) -> Cata
         elif before != item:
             if before.online != item.online:
                 switched[item.online].append(item)
-            if _without_status(before) != _without_status(item):
+            if _description(before) != _description(item):
                 changed.append((before, item))
     return CatalogDiff(
         added=tuple(added),
@@ -41,10 +47,6 @@ def diff(old: Mapping[str, CatalogItem], new: Mapping[str, CatalogItem]) -> Cata
         switched_on=tuple(switched[True]),
         switched_off=tuple(switched[False]),
     )
-
-
-def _without_status(item: CatalogItem) -> CatalogItem:
-    return replace(item, status=None, fault=None)
 
 
 def to_changes(found: CatalogDiff) -> tuple[CatalogChange, ...]:
