@@ -1,4 +1,7 @@
-"""Live events for many clients: encoded once, queued for each, the slow ones lose the oldest."""
+"""Live events for many clients: encoded once, queued for each, the slow ones lose the oldest.
+
+While nobody listens nothing is encoded.
+"""
 
 import asyncio
 import itertools
@@ -70,7 +73,7 @@ class EventHub:
         self._clock = clock
         self._last_left = -ABSENCE
         self._queues: set[EventQueue] = set()
-        self._recent: deque[tuple[int, bytes]] = deque(maxlen=RECENT)
+        self._recent: deque[tuple[int, EventView]] = deque(maxlen=RECENT)
         self._numbers = itertools.count(1)
         self._encoder = msgspec.json.Encoder()
         self.published = 0
@@ -86,12 +89,12 @@ class EventHub:
 
     def publish(self, event: EventView) -> None:
         number = next(self._numbers)
-        body = self._encoder.encode(event)
-        frame = b"id: %d\nevent: %s\ndata: %s\n\n" % (number, event.type.encode(), body)
-        self._recent.append((number, frame))
+        self._recent.append((number, event))
         self.published += 1
-        for queue in self._queues:
-            queue.put(frame)
+        if self._queues:
+            frame = self._frame(number, event)
+            for queue in self._queues:
+                queue.put(frame)
 
     @contextmanager
     def listen(self, last_event_id: str = "") -> Iterator[EventQueue]:
@@ -103,12 +106,16 @@ class EventHub:
             raise ApiError(TOO_MANY_LISTENERS)
         queue = EventQueue()
         if last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19:
-            for number, frame in self._recent:
+            for number, event in self._recent:
                 if number > int(last_event_id):
-                    queue.put(frame)
+                    queue.put(self._frame(number, event))
         self._queues.add(queue)
         try:
             yield queue
         finally:
             self._queues.discard(queue)
             self._last_left = self._clock()
+
+    def _frame(self, number: int, event: EventView) -> bytes:
+        body = self._encoder.encode(event)
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (number, event.type.encode(), body)
