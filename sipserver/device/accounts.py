@@ -13,6 +13,12 @@ from sdp.gb import StreamSelector, Transport
 DEVICE_ID_CHARACTERS: Final = frozenset(
     "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
+_CHOICES: Final = {
+    "media_transport": frozenset(map(str, Transport)),
+    "edition": frozenset(map(str, Edition)),
+    "stream_selector": frozenset(map(str, StreamSelector)),
+    "charset": frozenset({GB18030, UTF8}),
+}
 LONGEST_DEVICE_ID: Final = 32  # 20 by GB/T 28181-2022 annex E; other lengths occur in the field
 
 
@@ -82,12 +88,8 @@ class DeviceAccount:
             raise ValueError(f"device {self.device_id}: the password is empty")
         if self.session_limit is not None and not 1 <= self.session_limit <= 1000:
             raise ValueError(f"device {self.device_id}: session_limit must be 1 to 1000")
-        for name, value, allowed in (
-            ("media_transport", self.media_transport, frozenset(map(str, Transport))),
-            ("edition", self.edition, frozenset(map(str, Edition))),
-            ("stream_selector", self.stream_selector, frozenset(map(str, StreamSelector))),
-            ("charset", self.charset, frozenset({GB18030, UTF8})),
-        ):
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
             if value is not None and value not in allowed:
                 choices = ", ".join(sorted(allowed))
                 raise ValueError(f"device {self.device_id}: {name} {value!r} is none of {choices}")

@@ -125,12 +125,15 @@ class Authenticator:
         blocked = self._throttle.blocked_for(host, device_id, now)
         if blocked > 0.0:
             return Refused(503, "too many wrong passwords", retry_after=int(blocked) + 1)
+        credentials = wish.credentials
+        if credentials is None and self._settings.conceal_unknown:
+            return self._first_step(device_id, host, now)
         account = self._registry.candidate(device_id)
         if account is None and not self._settings.conceal_unknown:
             return Refused(403, "no account, or it is disabled")
-        if wish.credentials is None:
+        if credentials is None:
             return self._first_step(device_id, host, now)
-        return self._second_step(device_id, wish.credentials, account, host, now)
+        return self._second_step(device_id, credentials, account, host, now)
 
     def _first_step(self, device_id: str, host: str, now: float) -> Verdict:
         if not self._throttle.may_challenge(host, now):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from manscdp.edition import Edition, effective_edition, parse_edition
@@ -48,8 +49,12 @@ PROFILES: Final = (
 )
 
 
+@lru_cache(maxsize=1024)
 def profile_of(*descriptions: str) -> VendorProfile:
-    """The first profile that knows one of the texts, else the generic one."""
+    """The first profile that knows one of the texts, else the generic one.
+
+    Remembered: ten thousand devices have some dozen firmwares between them.
+    """
     for profile in PROFILES:
         if any(profile.pattern.search(text) for text in descriptions if text):
             return profile

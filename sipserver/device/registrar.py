@@ -134,7 +134,8 @@ class Registrar:
         )
         _remember(device, wish)
         device.binding = binding  # its User-Agent may decide about Date
-        device.forget_profile()
+        if before is None or before.user_agent != binding.user_agent:
+            device.forget_profile()
         self._respond_ok(incoming, device, wish.contact, granted)
         self.counters.accepted += 1
         self._presence.registered(device, binding, flow)
@@ -168,7 +169,8 @@ class Registrar:
         headers.append(("Expires", str(granted)))
         if device.send_date:
             headers.append(("Date", gb_date(self._clock.wall())))
-        incoming.respond(200, headers=(*headers, GB_VERSION))
+        headers.append(GB_VERSION)
+        incoming.respond(200, headers=headers)
 
     def _refuse(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from sipserver.sip.auth import DigestCredentials, parse_authorization
 from sipserver.sip.errors import MalformedMessage
@@ -50,8 +50,7 @@ class ExpiryPolicy:
         return self.minimum if (self.strict if strict is None else strict) else self.tolerated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrationWish:
+class RegistrationWish(NamedTuple):
     """One REGISTER, read. Hosts of its URIs are kept for the operator, never compared."""
 
     device_id: str
@@ -81,9 +80,9 @@ class RegistrationWish:
             raise MalformedMessage("no user part in To", where=repr(request.start_line[:64]))
         contacts = request.contacts
         expires = _expires(request, contacts)
-        wildcard = any(contact.uri.is_wildcard for contact in contacts)
-        if wildcard and (len(contacts) > 1 or expires != 0):
-            raise MalformedMessage("Contact * needs Expires 0 and no other Contact")
+        for contact in contacts:
+            if contact.uri.is_wildcard and (len(contacts) > 1 or expires != 0):
+                raise MalformedMessage("Contact * needs Expires 0 and no other Contact")
         authorization = request.get(b"authorization")
         return cls(
             device_id=device_id,

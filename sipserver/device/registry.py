@@ -98,8 +98,9 @@ class Registry:
             self._store.remove_account(device_id)
 
     def bind(self, device: Device, binding: Binding | None) -> None:
-        device.binding = binding
-        device.forget_profile()
+        if device.binding is not binding:
+            device.binding = binding
+            device.forget_profile()
         if binding is None:
             self._store.remove_binding(device.device_id)
         else:
@@ -116,6 +117,8 @@ class Registry:
 
     def place(self, device: Device, flow: Flow) -> None:
         """From now on it is reached there."""
+        if device.flow is flow:
+            return
         self.unplace(device)
         device.flow = flow
         self._by_source.setdefault(_source(flow), {})[device.device_id] = device
