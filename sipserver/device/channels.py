@@ -19,7 +19,7 @@ from sipserver.device.events import ChannelsChanged, Publish
 STATE_EVENTS: Final = frozenset({"ON", "OFF", "VLOST", "DEFECT"})
 MOST_BAD: Final = 1000
 MOST_CHANNELS: Final = 200_000
-"""Of one device, as many as the answer to a query may hold: what nobody asked for is bounded too."""
+"""Of one device: what nobody asked for is bounded like the answer to a query."""
 JOURNAL: Final = 20_000  # changes remembered while a query runs; more than a device can notify
 
 
