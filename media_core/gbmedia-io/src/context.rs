@@ -58,6 +58,19 @@ impl Token {
             | u64::from(number & NUMBER_MASK)
     }
 
+    /// The stream that it is about, when it is one of a stream's own descriptors.
+    pub fn stream(self) -> Option<u32> {
+        match self {
+            Token::Rtp(stream)
+            | Token::Rtcp(stream)
+            | Token::Door(stream)
+            | Token::Connection(stream)
+            | Token::Relay(stream, _)
+            | Token::Viewer(stream, _) => Some(stream),
+            _ => None,
+        }
+    }
+
     pub fn unpack(packed: u64) -> Self {
         let stream = (packed >> NUMBER_BITS) as u32 & NUMBER_MASK;
         let number = packed as u32 & NUMBER_MASK;

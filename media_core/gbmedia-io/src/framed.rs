@@ -11,6 +11,9 @@ use std::net::TcpStream;
 /// A group larger than this ends at the next packet (a source whose timestamp never changes).
 const MAX_GROUP_BYTES: usize = 1 << 20;
 const MAX_SLICES: usize = 32;
+/// Buffers kept for later groups: a usual frame each, not the rare key frame.
+const SPARE_BUFFERS: usize = 2;
+const SPARE_BYTES: usize = 32 << 10;
 
 #[derive(Default)]
 struct Group {
@@ -150,7 +153,7 @@ impl FramedQueue {
             }
             self.counters.packets += group.packets;
             if let Some(mut group) = self.groups.pop_front() {
-                if self.spare.len() < 4 {
+                if self.spare.len() < SPARE_BUFFERS && group.bytes.capacity() <= SPARE_BYTES {
                     group.bytes.clear();
                     self.spare.push(group.bytes);
                 }

@@ -26,7 +26,6 @@ struct Told {
 pub struct Media {
     id: u32,
     ingest: Ingest,
-    settings: IngestSettings,
     /// Demux even while nobody looks.
     ready: bool,
     demuxing: bool,
@@ -38,13 +37,12 @@ pub struct Media {
 
 impl Media {
     pub fn new(id: u32, settings: &ReceiverSettings, node: &NodeSettings) -> Self {
-        let ingest = IngestSettings {
+        let mut ingest = Ingest::new(IngestSettings {
             expected_ssrc: settings.ssrc,
             // The node has judged SSRC and source already.
             port_use: PortUse::Dedicated,
             reliable: settings.transport != Transport::Udp,
             payload_type: settings.payload_type,
-            private_payload: !settings.ready,
             g711: if settings.mu_law {
                 Codec::G711U
             } else {
@@ -58,15 +56,15 @@ impl Media {
             on_loss: OnLoss::DropUntilKey,
             reporter_ssrc: id,
             ..IngestSettings::default()
-        };
+        });
+        ingest.set_counting_only(!settings.ready);
         let limits = GopLimits {
             frames: node.gop_frames,
             bytes: node.gop_bytes,
         };
         Self {
             id,
-            ingest: Ingest::new(ingest.clone()),
-            settings: ingest,
+            ingest,
             ready: settings.ready,
             demuxing: settings.ready,
             limits,
@@ -77,7 +75,6 @@ impl Media {
     }
 
     pub fn expect(&mut self, ssrc: Option<u32>) {
-        self.settings.expected_ssrc = ssrc;
         self.ingest.expect_ssrc(ssrc);
     }
 
@@ -97,9 +94,16 @@ impl Media {
             return;
         }
         self.demuxing = demuxing;
-        self.settings.private_payload = !demuxing;
-        self.ingest = Ingest::new(self.settings.clone());
-        self.gop = GopCache::new(self.limits);
+        self.ingest.set_counting_only(!demuxing);
+        // The parameters stay right; the frames would be followed by a gap.
+        let mut gop = GopCache::new(self.limits);
+        if let Some(video) = self.gop.video() {
+            gop.set_video(Arc::clone(video));
+        }
+        if let Some(audio) = self.gop.audio() {
+            gop.set_audio(Arc::clone(audio));
+        }
+        self.gop = gop;
     }
 
     pub fn note_quirk(&mut self, quirk: Quirk) {

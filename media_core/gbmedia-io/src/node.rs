@@ -352,3 +352,58 @@ impl Drop for Node {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Transport;
+
+    fn receiver(stream: &str) -> ReceiverSettings {
+        ReceiverSettings {
+            stream: stream.to_owned(),
+            host: [127, 0, 0, 1].into(),
+            port: 0,
+            transport: Transport::Udp,
+            ssrc: Some(1),
+            single_port: false,
+            source: None,
+            ready: true,
+            payload_type: 96,
+            live: true,
+            mu_law: false,
+        }
+    }
+
+    #[test]
+    fn a_fault_ends_one_command_and_no_thread() {
+        let node = Node::start(NodeSettings {
+            workers: 1,
+            ..NodeSettings::default()
+        })
+        .unwrap();
+        node.open_receiver(receiver("s")).unwrap();
+        let fault = node.call(0, |_| -> () { panic!("meant") });
+        assert!(matches!(fault, Err(Error::Closed)));
+        assert_eq!(node.stats().unwrap().streams, 1);
+    }
+
+    #[test]
+    fn streams_are_spread_over_the_workers() {
+        let node = Node::start(NodeSettings {
+            workers: 2,
+            ..NodeSettings::default()
+        })
+        .unwrap();
+        for stream in ["a", "b", "c", "d"] {
+            node.open_receiver(receiver(stream)).unwrap();
+        }
+        for worker in 0..2 {
+            let streams = node.call(worker, |worker| worker.streams.len()).unwrap();
+            assert_eq!(streams, 2);
+        }
+        assert!(node.close_stream("a").unwrap());
+        assert!(!node.close_stream("a").unwrap());
+        node.close();
+        assert!(matches!(node.stats(), Err(Error::Closed)));
+    }
+}

@@ -153,7 +153,10 @@ impl Viewer {
             while let Some(event) = self.client.receive(&mut rest) {
                 match event {
                     ClientEvent::Ping(payload) => self.outlet.queue_pong(&payload, now),
-                    ClientEvent::Close => return Some("closed by the viewer"),
+                    ClientEvent::Close => {
+                        self.finish(now);
+                        return Some("closed by the viewer");
+                    }
                     ClientEvent::Malformed(_) => return Some("malformed WebSocket frame"),
                 }
             }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::clock::now_micros;
 use crate::context::{Context, Shared, Token};
 use crate::counters::NodeStats;
 use crate::error::{Error, Result};
+use crate::event::EventKind;
 use crate::senders::Senders;
 use crate::settings::{ReceiverSettings, RelaySettings, Transport};
 use crate::shared_port::SharedPort;
@@ -118,11 +120,35 @@ impl Worker {
 
     fn run_commands(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
-            command(self);
+            // Whoever waits for the answer learns of the fault by not getting one.
+            let _ = catch_unwind(AssertUnwindSafe(|| command(self)));
         }
     }
 
+    /// A fault in the handling of one stream ends that stream, not the thousand others.
     fn dispatch(&mut self, token: Token, flags: EpollFlags, now: u64) {
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handle(token, flags, now)));
+        if handled.is_err() {
+            if let Some(id) = token.stream() {
+                self.abandon(id, now);
+            }
+        }
+    }
+
+    fn abandon(&mut self, id: u32, now: u64) {
+        let Some(mut stream) = self.streams.remove(&id) else {
+            return;
+        };
+        let name = Arc::clone(&stream.name);
+        self.names.remove(&name);
+        // Its state may be broken, but whoever waits for a viewer to leave must hear of it.
+        let _ = catch_unwind(AssertUnwindSafe(|| stream.close(&self.cx, now)));
+        self.leave_shared_port(id);
+        let detail = "internal fault; the stream was closed";
+        self.cx.tell(&name, EventKind::Disconnected, now, detail);
+    }
+
+    fn handle(&mut self, token: Token, flags: EpollFlags, now: u64) {
         let Self {
             streams,
             ports,
@@ -182,8 +208,13 @@ impl Worker {
 
     fn tick(&mut self, now: u64) {
         self.senders.tick(&self.cx, now);
+        let mut broken = Vec::new();
         for stream in self.streams.values_mut() {
-            let Some((report, to)) = stream.tick(&self.cx, now) else {
+            let ticked = catch_unwind(AssertUnwindSafe(|| stream.tick(&self.cx, now)));
+            let Ok(Some((report, to))) = ticked else {
+                if ticked.is_err() {
+                    broken.push(stream.id);
+                }
                 continue;
             };
             let Ingress::Shared { port } = stream.ingress else {
@@ -192,6 +223,9 @@ impl Worker {
             if let Some(port) = self.ports.values().find(|shared| shared.port == port) {
                 port.send_report(&report, to);
             }
+        }
+        for id in broken {
+            self.abandon(id, now);
         }
     }
 
