@@ -38,7 +38,7 @@ def live_event_view(event: LiveEvent) -> EventView | None:
 
 
 @cache
-def _shape(kind: type[DeviceEvent]) -> tuple[str, tuple[str, ...]]:
+def _shape(kind: type[Any]) -> tuple[str, tuple[str, ...]]:
     """The name of such events, and what they add; thousands of one kind come in a second."""
     names = tuple(item.name for item in fields(kind) if item.name not in ("device_id", "at"))
     return _WORD.sub("_", kind.__name__).lower(), names

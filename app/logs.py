@@ -147,6 +147,7 @@ def configure_logs(settings: LogSettings, stream: TextIO | None = None) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)  # play URLs hold tokens
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # seven lines at every start
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

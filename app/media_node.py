@@ -5,42 +5,20 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-from msgspec import Meta
-
-from api.routes.media_node import MIN_TOKEN_LENGTH, media_node_app
+from api.routes.media_node import media_node_app
 from api.settings import HttpSettings
 from app.errors import StartError
 from app.http import HttpSite
+from app.media_node_settings import MIN_TOKEN_LENGTH, MediaNodeSettings
 from media_relay.errors import MediaError
 from media_relay.node import LocalMediaNode
 from media_relay.ports import PortPool
 from media_relay.settings import MediaSettings
 
 TOKEN_FILE: Final = "media-node-token.txt"  # noqa: S105 - the name of a file
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaNodeSettings:
-    """The media node's HTTP API: below ``/media/v1`` of the platform, or alone with
-    ``gb28181 media-node``."""
-
-    token: str = field(default="", repr=False)
-    """Secret of the API, at least 16 characters. Default: a random one, made at the first start
-    and kept in media-node-token.txt beside the database."""
-
-    host: str = "127.0.0.1"
-    """Address that ``gb28181 media-node`` listens at."""
-
-    port: Annotated[int, Meta(ge=0, le=65535)] = 8081
-    """Port of ``gb28181 media-node``; 0 takes a free one. Default: the one after the platform's."""
-
-    def __post_init__(self) -> None:
-        if self.token and len(self.token) < MIN_TOKEN_LENGTH:
-            raise ValueError(f"token needs at least {MIN_TOKEN_LENGTH} characters")
 
 
 async def node_token(settings: MediaNodeSettings, directory: Path) -> str:

@@ -18,7 +18,7 @@ from api.login import LoginSettings
 from api.settings import HttpSettings
 from app.group import Key, keys_of, read_value
 from app.logs import LogSettings
-from app.media_node import MediaNodeSettings
+from app.media_node_settings import MediaNodeSettings
 from app.platform import PlatformSettings
 from catalog.assembly import AssemblySettings
 from media_relay.settings import MediaSettings
@@ -34,7 +34,7 @@ from sipserver.device.sessions.settings import LiveSettings
 from sipserver.device.sync import SyncSettings
 from sipserver.device.throttle import ThrottleSettings
 from sipserver.transport.settings import TransportSettings
-from storage.sql.engine import StorageSettings
+from storage.sql.settings import StorageSettings
 
 DEFAULT_FILE: Final = Path("gb28181.toml")
 PREFIX: Final = "GB28181_"

@@ -5,7 +5,7 @@ import os
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,12 +23,12 @@ from app.errors import StartError
 from app.first_run import read_initial_password
 from app.logs import LogSettings, configure_logs
 from app.running import run
-from app.services import open_storage
 from app.settings import Settings
-from app.wiring import Started
-from app.wiring import serve as run_platform
-from simulators.demo import DemoDevice, demo_devices
 from sipserver.device.accounts import DeviceAccount
+
+if TYPE_CHECKING:  # a second's worth of imports that `gb28181 --help` does without
+    from app.wiring import Started
+    from simulators.demo import DemoDevice
 
 PASSWORD_VARIABLE: Final = "GB28181_DEMO_PASSWORD"  # noqa: S105 - the name of a variable
 LAST_WORDS: Final = 10.0
@@ -70,6 +70,7 @@ def demo_cameras(
     Example: gb28181 demo-cameras --sip-port 5060 --server-id 34020000002000000001 --clips clips
     """
     from simulators.cli import run_devices
+    from simulators.demo import demo_devices
 
     configure_logs(LogSettings(level="warning"))
     password = os.environ.get(PASSWORD_VARIABLE, "")
@@ -81,6 +82,8 @@ def demo_cameras(
 
 
 async def _demo(settings: Settings, clips: Path, stop: asyncio.Event) -> None:
+    from app.wiring import serve as run_platform
+
     password = await provision(settings)
     async with asyncio.TaskGroup() as group:
         started: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
@@ -95,7 +98,7 @@ async def _demo(settings: Settings, clips: Path, stop: asyncio.Event) -> None:
         group.create_task(run_cameras(command, password, stop), name="cameras")
 
 
-def _announce(settings: Settings, started: Started) -> None:
+def _announce(settings: Settings, started: "Started") -> None:
     announce(settings, started)
     if started.login is None:
         known = read_initial_password(Path(settings.storage.path).parent)
@@ -108,6 +111,9 @@ def _announce(settings: Settings, started: Started) -> None:
 
 async def provision(settings: Settings) -> str:
     """Let the cameras register; their password stays the same from demo to demo."""
+    from app.services import open_storage
+    from simulators.demo import demo_devices
+
     async with AsyncExitStack() as undo:
         provisioning = (await open_storage(settings, undo)).provisioning
         known = {account.device_id: account for account in await provisioning.accounts()}
@@ -119,7 +125,7 @@ async def provision(settings: Settings) -> str:
         return password
 
 
-def _account(device: DemoDevice, password: str) -> DeviceAccount:
+def _account(device: "DemoDevice", password: str) -> DeviceAccount:
     return DeviceAccount(
         device_id=device.profile.device_id,
         password=password,
@@ -127,7 +133,7 @@ def _account(device: DemoDevice, password: str) -> DeviceAccount:
     )
 
 
-def _camera_command(settings: Settings, started: Started, clips: Path) -> tuple[str, ...]:
+def _camera_command(settings: Settings, started: "Started", clips: Path) -> tuple[str, ...]:
     where = ("--sip-port", str(started.sip_port), "--server-id", settings.platform.id)
     return (sys.executable, "-m", "app", "demo-cameras", *where, "--clips", str(clips))
 

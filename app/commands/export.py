@@ -5,10 +5,8 @@ from typing import Annotated
 
 import typer
 
-from api.application import openapi_document
 from app.configuration_page import configuration_page
 from app.console import give_up
-from app.wiring import documented_routes
 
 OutputOption = Annotated[
     Path | None,
@@ -21,6 +19,9 @@ def export_openapi(output: OutputOption = None) -> None:
 
     Example: gb28181 export-openapi --output api/openapi.json
     """
+    from api.application import openapi_document  # with aiohttp: the other commands do without
+    from app.wiring import documented_routes
+
     _write(openapi_document(documented_routes()), output)
 
 

@@ -5,16 +5,18 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from app.console import give_up
 from app.errors import StartError
 from app.running import run
-from app.services import Storage, open_storage
 from app.settings import Settings, SettingsError, load
 from storage.errors import StorageError
+
+if TYPE_CHECKING:  # a second's worth of imports that `gb28181 --help` does without
+    from app.services import Storage
 
 T = TypeVar("T")
 
@@ -55,8 +57,9 @@ def settings_of(
         give_up(*error.mistakes)
 
 
-def with_storage(settings: Settings, use: Callable[[Storage], Awaitable[T]]) -> T:
+def with_storage(settings: Settings, use: "Callable[[Storage], Awaitable[T]]") -> T:
     """Open the database, use it, close it; a mistake is one sentence."""
+    from app.services import open_storage
 
     async def main(stop: asyncio.Event) -> T:
         async with AsyncExitStack() as undo:

@@ -1,13 +1,15 @@
 """``gb28181 password``: the users of the console."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.options import ConfigOption, DataOption, settings_of, with_storage
 from app.console import give_up, say
 from app.first_run import ADMIN, InitialLogin, reset_password
-from app.services import Storage
+
+if TYPE_CHECKING:
+    from app.services import Storage
 
 app = typer.Typer(
     help="Passwords of the console's users. 控制台用户密码。\n\nExample: gb28181 password reset",
@@ -35,7 +37,7 @@ def reset(
     """
     settings = settings_of(config, data=data)
 
-    async def work(storage: Storage) -> InitialLogin | None:
+    async def work(storage: "Storage") -> InitialLogin | None:
         known = user == ADMIN or await storage.users.password_hash(user) is not None
         return await reset_password(storage.users, user, storage.directory) if known else None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.commands.options import (
     ConfigOption,
@@ -13,11 +14,11 @@ from app.commands.options import (
 from app.console import give_up, say
 from app.errors import StartError
 from app.logs import configure_logs
-from app.media_node import TOKEN_FILE, serve_media_node
 from app.running import run
 from app.settings import Settings
-from app.wiring import Started
-from app.wiring import serve as run_platform
+
+if TYPE_CHECKING:  # a second's worth of imports that `gb28181 --help` does without
+    from app.wiring import Started
 
 
 def serve(
@@ -35,6 +36,7 @@ def serve(
     """
     settings = settings_of(config, http_port=http_port, sip_port=sip_port, data=data)
     configure_logs(settings.log)
+    from app.wiring import serve as run_platform
 
     async def main(stop: asyncio.Event) -> None:
         await run_platform(settings, stop=stop, on_started=lambda s: announce(settings, s))
@@ -53,6 +55,8 @@ def media_node(config: ConfigOption = None, data: DataOption = None) -> None:
     """
     settings = settings_of(config, data=data)
     configure_logs(settings.log)
+    from app.media_node import TOKEN_FILE, serve_media_node
+
     directory = Path(settings.storage.path).parent
 
     def started(port: int) -> None:
@@ -71,7 +75,7 @@ def media_node(config: ConfigOption = None, data: DataOption = None) -> None:
         give_up(str(error))
 
 
-def announce(settings: Settings, started: Started) -> None:
+def announce(settings: Settings, started: "Started") -> None:
     """What to open, what to enter on a device, and the first login."""
     host = _reachable(settings.http.host)
     say(f"Console 控制台:  http://{host}:{started.http_port}/", "bold")

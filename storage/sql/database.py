@@ -1,7 +1,6 @@
 """The open database: migrated, one writer, some readers, closed once."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import StorageUnavailable
-from storage.sql.engine import StorageSettings, check, prepare_file, reader_engine, writer_engine
+from storage.sql.engine import check, prepare_file, reader_engine, writer_engine
+from storage.sql.settings import StorageSettings
 from storage.sql.writer import Writer, WriterStats
 
 T = TypeVar("T")
@@ -104,7 +104,6 @@ def migrate(engine: Engine, path: Path) -> None:
 
     :raises StorageUnavailable: when the file was written by a newer version
     """
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from api.routes import media_node
 from app.errors import StartError
 from app.media_node import (
     TOKEN_FILE,
-    MediaNodeSettings,
     node_token,
     open_media_node,
     serve_media_node,
 )
+from app.media_node_settings import MIN_TOKEN_LENGTH, MediaNodeSettings
 from media_relay.settings import MediaSettings
 
 
@@ -30,6 +31,7 @@ async def test_the_token_is_made_once_and_kept_for_its_owner(tmp_path: Path) -> 
 
 
 def test_a_short_token_is_refused() -> None:
+    assert media_node.MIN_TOKEN_LENGTH == MIN_TOKEN_LENGTH
     with pytest.raises(ValueError, match="16"):
         MediaNodeSettings(token="short")
 

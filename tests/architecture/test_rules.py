@@ -11,6 +11,7 @@ BANNED = {"utils", "util", "common", "helpers", "helper", "base", "manager", "im
 
 MAY_SLEEP = {
     "tests/sipserver/device": "the event loop of these tests has a virtual clock",
+    "tests/sipserver/transport": "real sockets have a clock of their own",
     "tests/simulators": "simulated devices run on their own clock",
     "tests/api/routes/test_media": "the threads of the media core have a clock of their own",
     "tests/media_relay": "the threads of the media core have a clock of their own",

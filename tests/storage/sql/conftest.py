@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.sql.database import Database
-from storage.sql.engine import StorageSettings
+from storage.sql.settings import StorageSettings
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, text
 
 from storage.errors import StorageUnavailable
 from storage.sql.database import Database
-from storage.sql.engine import StorageSettings
 from storage.sql.schema import metadata
+from storage.sql.settings import StorageSettings
 
 
 async def test_the_migrations_lead_to_the_schema(database: Database) -> None:
