@@ -41,6 +41,8 @@ MAX_FIELDS: Final = 256
 """Header fields; RFC 4475's longest request has 46, a GB/T 28181 message about twelve."""
 MAX_BODY_SIZE: Final = 16 * 1024 * 1024
 """10,000 catalogue items of 1.2 kB, the most one message may carry (GB/T 28181-2022 Annex M)."""
+MAX_CALL_ID_SIZE: Final = 512
+"""Bytes; RFC 4475's longest is 200, GB/T 28181 devices write 10 to 50."""
 MAX_EXPIRES: Final = 2**32 - 1
 """RFC 3261 section 20.19."""
 
@@ -108,14 +110,15 @@ class Message:
         self.raw: Final = raw
         self.start_line: Final = lines[0]
         self._lines = lines
-        self._first: Final[dict[bytes, bytes]] = {}
+        self.firsts: Final[dict[bytes, bytes]] = {}
+        """First value of each field by its lower-case long name; not to be changed."""
         self._repeated: dict[bytes, list[bytes]] | None = None
         self._index()
         self.body: Final = self._own_body(body)
 
     def _index(self) -> None:
         """Fill the dictionary; the one loop that every message runs through."""
-        first = self._first
+        first = self.firsts
         known = _names
         for line in self._lines[1:]:
             name, colon, value = line.partition(b": ")  # how everybody writes it
@@ -135,20 +138,23 @@ class Message:
         self._lines = _FOLD.sub(b" ", b"\r\n".join(self._lines)).split(b"\r\n")
         if self._lines[0] != self.start_line:
             raise MalformedMessage("folded start line", where=repr(self.start_line[:64]))
-        self._first.clear()
+        self.firsts.clear()
         self._repeated = None
         self._index()
 
     def _repeat(self, key: bytes, value: bytes) -> None:
         if self._repeated is None:
             self._repeated = {}
-        self._repeated.setdefault(key, [self._first[key]]).append(value)
+        self._repeated.setdefault(key, [self.firsts[key]]).append(value)
 
     def _own_body(self, rest: bytes) -> bytes:
-        length = self._first.get(b"content-length")
+        length = self.firsts.get(b"content-length")
         if length is None:
             return rest  # RFC 3261 18.3: over UDP the body is the rest of the datagram
-        size = parse_number(length, "Content-Length", MAX_BODY_SIZE)
+        if length.isdigit() and len(length) < 6:
+            size = int(length)
+        else:
+            size = parse_number(length, "Content-Length", MAX_BODY_SIZE)
         if size == len(rest):
             return rest
         if size > len(rest):
@@ -163,10 +169,10 @@ class Message:
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a field, by its lower-case long name."""
-        return self._first.get(name)
+        return self.firsts.get(name)
 
     def first(self, name: bytes) -> bytes:
-        value = self._first.get(name)
+        value = self.firsts.get(name)
         if value is None:
             raise MalformedMessage(f"no {name.decode()} header", where=repr(self.start_line[:64]))
         return value
@@ -175,7 +181,7 @@ class Message:
         """Every value of a field, as many as it has lines; lists are not split."""
         if self._repeated is not None and name in self._repeated:
             return list(self._repeated[name])
-        value = self._first.get(name)
+        value = self.firsts.get(name)
         return [] if value is None else [value]
 
     def repeats(self, name: bytes) -> bool:
@@ -227,10 +233,7 @@ class Message:
 
     @Lazy
     def call_id(self) -> str:
-        value = self.first(b"call-id")
-        if not value or len(value) > 512:
-            raise MalformedMessage("bad Call-ID", where=repr(value[:64]))
-        return value.decode("utf-8", "replace")
+        return _checked_call_id(self.first(b"call-id")).decode("utf-8", "replace")
 
     @Lazy
     def cseq(self) -> CSeq:
@@ -255,7 +258,7 @@ class Message:
     @Lazy
     def content_type(self) -> str:
         """Lower case, without parameters; empty when it is not there."""
-        value = self._first.get(b"content-type", b"")
+        value = self.firsts.get(b"content-type", b"")
         return value.partition(b";")[0].strip().lower().decode("ascii", "replace")
 
     @property
@@ -298,6 +301,11 @@ class Request(Message):
             raise MalformedMessage("headers in the Request-URI", where=repr(self.uri_text[:64]))
         return uri
 
+    def check_uri(self) -> None:
+        """As :attr:`uri`, for those who need no part of it."""
+        if parse_uri(self.uri_text).headers:
+            _ = self.uri
+
     def check(self) -> None:
         """What RFC 3261 8.1.1 demands of every request.
 
@@ -306,10 +314,10 @@ class Request(Message):
         if self._repeated is not None:
             self.check_single_fields()
             _ = self.via_values  # the answer repeats every one of them
-        first = self._first
+        first = self.firsts
         try:
             cseq, from_, to = first[b"cseq"], first[b"from"], first[b"to"]
-            via, _ = first[b"via"], first[b"call-id"]
+            via, call_id = first[b"via"], first[b"call-id"]
         except KeyError as missing:
             name = missing.args[0].decode()
             raise MalformedMessage(f"no {name} header", where=repr(self.start_line[:64])) from None
@@ -320,7 +328,7 @@ class Request(Message):
         self.from_ = parse_name_addr(from_)
         tag = quick_tag(to)
         self.to_tag = self.to.tag if tag is None else tag
-        _ = self.call_id
+        _checked_call_id(call_id)
         forwards = first.get(b"max-forwards", b"70")
         if forwards != b"70":
             parse_number(forwards, "Max-Forwards", 255)
@@ -397,6 +405,12 @@ def _check_sizes(head: bytes, lines: list[bytes]) -> None:
     longest = max(map(len, lines))
     if longest > MAX_LINE_SIZE:
         raise MessageTooLarge("line too long", where=f"{longest} bytes")
+
+
+def _checked_call_id(value: bytes) -> bytes:
+    if not value or len(value) > MAX_CALL_ID_SIZE:
+        raise MalformedMessage("bad Call-ID", where=repr(value[:64]))
+    return value
 
 
 def _split_field(line: bytes) -> tuple[bytes, bytes]:

@@ -49,7 +49,7 @@ def refusal(request: Request) -> Refusal | None:
     if method not in _SERVED:
         status = 405 if method in UNDERSTOOD_ELSEWHERE else 501
         return status, (("Allow", _ALLOW_VALUE),), ""
-    _ = request.uri
+    request.check_uri()
     required = request.get(b"require")
     if required is not None and method != "CANCEL":
         tags = b", ".join(request.all(b"require")).decode("utf-8", "replace")

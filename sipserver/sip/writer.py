@@ -135,7 +135,8 @@ def write_response(
         start = f"SIP/2.0 {status} {words}\r\nVia: ".encode("utf-8", "replace")
     else:
         start = _STATUS_LINES[status]
-    value = request.get(b"via")
+    get = request.firsts.get
+    value = get(b"via")
     if value is None:
         raise LocalError("a request without Via cannot be answered")
     if b"," in value or request.repeats(b"via"):
@@ -143,13 +144,13 @@ def write_response(
         via = b"\r\nVia: ".join([mark_via(values[0], flow), *values[1:]])
     else:
         via = mark_via(value, flow)
-    from_, to, call_id = request.get(b"from"), request.get(b"to"), request.get(b"call-id")
+    from_, to, call_id = get(b"from"), get(b"to"), get(b"call-id")
     if from_ is None or to is None or call_id is None:
         return _write_partial_response(request, start + via, extra + tail)
     tag = b";tag=" + to_tag.encode() if to_tag else b""
     return b"%s%s\r\nFrom: %s\r\nTo: %s%s\r\nCall-ID: %s\r\nCSeq: %s\r\n%s%s" % (
         *(start, via, from_, to, tag, call_id),
-        *(request.get(b"cseq") or b"0", extra, tail),
+        *(get(b"cseq") or b"0", extra, tail),
     )
 
 

@@ -1,8 +1,9 @@
 """The UDP socket: read until it is empty or 64 datagrams are in, send at once or queue.
 
 An own non-blocking socket under ``add_reader`` was measured against a ``DatagramProtocol`` of
-uvloop and is the cheaper of the two, because one wake-up serves many datagrams and the clock is
-read once for all of them; it also sends from the very socket that received.
+uvloop: they cost the same (an echo of one keepalive takes 3.3 and 3.4 us of CPU under load, 5.6
+and 5.3 us one at a time). The own socket is used because its queue is bounded, a failed send is
+seen at once by the transaction it belongs to, and one clock reading serves a whole batch.
 """
 
 from __future__ import annotations
