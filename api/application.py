@@ -36,6 +36,8 @@ class ApiParts:
     """Routes beside the table: the hand-over of live streams, ``/metrics``."""
     applications: Mapping[str, web.Application] = field(default_factory=dict)
     """Prefix -> application of its own: the media node API."""
+    documented: Sequence[Route] = ()
+    """Routes of these applications, for the OpenAPI document."""
 
 
 def openapi_document(routes: Sequence[Route]) -> bytes:
@@ -56,6 +58,6 @@ def make_application(parts: ApiParts) -> web.Application:
     app.add_routes(parts.more_routes)
     for prefix, sub in parts.applications.items():
         app.add_subapp(prefix, sub)
-    add_docs_page(app, openapi_document(parts.routes))
+    add_docs_page(app, openapi_document((*parts.routes, *parts.documented)))
     add_console(app, parts.console)
     return app

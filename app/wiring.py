@@ -98,7 +98,6 @@ def route_table(
 def documented_routes() -> tuple[Route, ...]:
     """The table without anything behind it: for the OpenAPI document."""
     nothing = cast(Any, None)
-    node_routes = MediaNodeRoutes(nothing, nothing).table(PREFIX)
     return (
         *route_table(
             login=LoginRoutes(nothing, secure_cookie=False),
@@ -108,8 +107,15 @@ def documented_routes() -> tuple[Route, ...]:
             history=HistoryRoutes(nothing),
             system=SystemRoutes(events=nothing, checks={}, statistics=nothing),
         ),
-        *(replace(row, access=Access.NODE) for row in node_routes),
+        *node_route_table(),
     )
+
+
+def node_route_table() -> tuple[Route, ...]:
+    """The media node's API, which checks its own token."""
+    nothing = cast(Any, None)
+    rows = MediaNodeRoutes(nothing, nothing).table(PREFIX)
+    return tuple(replace(row, access=Access.NODE) for row in rows)
 
 
 async def _http(settings: Settings, services: Services) -> HttpSite:
@@ -154,6 +160,7 @@ async def _http(settings: Settings, services: Services) -> HttpSite:
             *LiveRoutes(services.media.node, tokens=tokens).routes(),
         ),
         applications={PREFIX: node_api},
+        documented=node_route_table(),
     )
     return HttpSite(make_application(parts), settings.http)
 

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession
 
+from api.application import openapi_document
 from app.settings import Settings, from_mapping
 from app.wiring import Started, documented_routes, serve
 
@@ -96,6 +98,8 @@ async def test_streams_metrics_and_media_node_are_mounted(running: Running) -> N
     assert (status, answer["code"]) == (401, "play_token_missing")
     status, answer = await running.json("GET", "/media/v1/statistics")
     assert (status, answer["code"]) == (401, "wrong_node_token")
+    _, openapi = await running.json("GET", "/api/openapi.json")
+    assert openapi == json.loads(openapi_document(documented_routes()))
     url = f"http://127.0.0.1:{running.started.http_port}/metrics"
     async with running.client.get(url) as metrics:
         text = await metrics.text()
