@@ -96,6 +96,11 @@ types: build ## mypy --strict, and the native stub against the built module
 console-check: console/node_modules/.installed ## Type-check, lint and unit-test the console
 	cd console && npm run --silent check
 
+.PHONY: docs
+docs: build ## Write the generated documents anew: OpenAPI and configuration
+	$(VENV)/bin/gb28181 export-openapi -o api/openapi.json
+	$(VENV)/bin/gb28181 export-configuration -o docs/configuration.md
+
 # ------------------------------------------------------------------- tests
 .PHONY: test
 test: build console ## Every test: Rust, Python, end to end, foreign programs where installed
