@@ -44,6 +44,7 @@ class EventQueue:
         self.lost = 0
         self._frames: deque[bytes] = deque()
         self._changed = asyncio.Event()
+        self._ended = False
 
     def put(self, frame: bytes) -> None:
         if len(self._frames) >= PER_CLIENT:
@@ -52,9 +53,14 @@ class EventQueue:
         self._frames.append(frame)
         self._changed.set()
 
+    def end(self) -> None:
+        """There will be nothing more."""
+        self._ended = True
+        self._changed.set()
+
     async def take(self) -> bytes:
-        """Everything that waits, as one piece. Names what was lost first."""
-        while not self._frames:
+        """Everything that waits, as one piece; empty at the end. Names what was lost first."""
+        while not self._frames and not self._ended:
             self._changed.clear()
             await self._changed.wait()
         pieces = list(self._frames)
@@ -95,6 +101,11 @@ class EventHub:
             frame = self._frame(number, event)
             for queue in self._queues:
                 queue.put(frame)
+
+    async def close(self, app: object = None) -> None:
+        """End every stream of events; a handler of ``on_shutdown``."""
+        for queue in self._queues:
+            queue.end()
 
     @contextmanager
     def listen(self, last_event_id: str = "") -> Iterator[EventQueue]:

@@ -3,7 +3,6 @@
 import re
 from dataclasses import fields
 from enum import Enum
-from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -17,13 +16,14 @@ MOST_IDS: Final = 50
 """Longer lists of channel IDs are given as their length: 20,000 of them fit no event."""
 
 _WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
+_SHAPES: Final[dict[str, tuple[str, tuple[str, ...]]]] = {}
 
 
 def device_event_view(event: DeviceEvent) -> EventView | None:
     """``None`` for what no person wants to see: the refresh of a registration."""
     if isinstance(event, DeviceRegistered) and event.refreshed:
         return None
-    kind, names = _shape(type(event))
+    kind, names = _SHAPES.get(type(event).__name__) or _shape(event)
     data = {name: _plain(getattr(event, name)) for name in names}
     return EventView(type=kind, at=event.at, device_id=event.device_id, data=data)
 
@@ -37,11 +37,12 @@ def live_event_view(event: LiveEvent) -> EventView | None:
     return EventView(type=kind, at=event.at, device_id=event.view.device_id, data=session)
 
 
-@cache
-def _shape(kind: type[Any]) -> tuple[str, tuple[str, ...]]:
-    """The name of such events, and what they add; thousands of one kind come in a second."""
-    names = tuple(item.name for item in fields(kind) if item.name not in ("device_id", "at"))
-    return _WORD.sub("_", kind.__name__).lower(), names
+def _shape(event: DeviceEvent) -> tuple[str, tuple[str, ...]]:
+    """The name of such events, and what they add; remembered: thousands come in a second."""
+    name = type(event).__name__
+    added = tuple(item.name for item in fields(event) if item.name not in ("device_id", "at"))
+    shape = _SHAPES[name] = (_WORD.sub("_", name).lower(), added)
+    return shape
 
 
 def _plain(value: Any) -> Any:

@@ -142,6 +142,7 @@ async def _http(settings: Settings, services: Services) -> HttpSite:
             statistics=_statistics(services, indexes, sources),
         ),
     )
+    streams = LiveRoutes(services.media.node, tokens=tokens)
     metrics = metrics_handler(sources)
     if not settings.http.metrics_public:
         metrics = logged_in(metrics, authenticator)
@@ -157,12 +158,15 @@ async def _http(settings: Settings, services: Services) -> HttpSite:
         console=STATIC,
         more_routes=(
             web.get("/metrics", metrics),
-            *LiveRoutes(services.media.node, tokens=tokens).routes(),
+            *streams.routes(),
         ),
         applications={PREFIX: node_api},
         documented=node_route_table(),
     )
-    return HttpSite(make_application(parts), settings.http)
+    application = make_application(parts)
+    application.on_shutdown.append(streams.close)
+    application.on_shutdown.append(hub.close)
+    return HttpSite(application, settings.http)
 
 
 def _authenticator(settings: Settings, services: Services, directory: Path) -> Authenticator:

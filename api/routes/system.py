@@ -69,6 +69,8 @@ class SystemRoutes:
                         frames = await queue.take()
                 except TimeoutError:
                     frames = b": still here\n\n"
+                if not frames:
+                    return response  # the server stops
                 try:
                     await response.write(frames)
                 except ConnectionError:

@@ -56,3 +56,5 @@ async def test_events_arrive_as_they_happen(make_client) -> None:  # type: ignor
         assert frame.startswith(b"id: 1\nevent: device_online\n")
         refused = await client.get("/api/v1/events")
         assert refused.status == 503
+        await hub.close()
+        assert await answer.content.read() == b""
