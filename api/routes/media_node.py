@@ -15,7 +15,7 @@ from msgspec import Meta
 from api.errors import INVALID_REQUEST, ApiError, ErrorView, Problem
 from api.middleware import error_middleware
 from api.route import Access, Call, Nothing, Route, aiohttp_handler, route
-from api.routes.media import STREAM_NOT_OPEN, TOO_MANY_VIEWERS, LiveRoutes
+from api.routes.media import STREAM_NOT_OPEN, LiveRoutes
 from media_relay import errors
 from media_relay.node import MediaNode
 from media_relay.ports import PortPool
@@ -438,6 +438,3 @@ def _guarded(
         return await handler(request)
 
     return guarded
-
-
-__all__ = ["TOO_MANY_VIEWERS", "MediaNodeRoutes", "media_node_app"]
