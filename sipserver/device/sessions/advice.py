@@ -54,6 +54,7 @@ class VerdictCode(StrEnum):
     DEVICE_WENT_OFFLINE = "device_went_offline"
     DIALOG_LOST = "dialog_lost"
     CONNECT_REFUSED = "connect_refused"
+    CONNECT_UNANSWERED = "connect_unanswered"
     DEVICE_DID_NOT_CONNECT = "device_did_not_connect"
     CONNECTED_BUT_SILENT = "connected_but_silent"
     CONNECTION_CLOSED = "connection_closed"

@@ -102,6 +102,20 @@ MEDIA_ADVICE: Final[dict[VerdictCode, Advice]] = {
             "NAT 后的设备无法被动接受连接：请为其选择 TCP 被动或 UDP。",
         ),
     ),
+    VerdictCode.CONNECT_UNANSWERED: Advice(
+        Fault.NETWORK,
+        Text(
+            "The platform tried for {facts.waited:g} s to open the media connection to the "
+            "device; nothing answered.",
+            "平台在 {facts.waited:g} 秒内尝试向设备建立媒体连接，没有任何应答。",
+        ),
+        Text(
+            "Let the firewall pass TCP from the platform to the device's media port; a device "
+            "behind NAT cannot be connected to: choose TCP-passive or UDP for it.",
+            "在防火墙中放行平台到设备媒体端口的 TCP；NAT 后的设备无法被动接受连接，"
+            "请为其选择 TCP 被动或 UDP。",
+        ),
+    ),
     VerdictCode.DEVICE_DID_NOT_CONNECT: Advice(
         Fault.NETWORK,
         Text(
@@ -154,8 +168,10 @@ MEDIA_ADVICE: Final[dict[VerdictCode, Advice]] = {
             "收到的媒体包来源或 SSRC 与协商不符（已丢弃 {facts.stray_packets} 个）。",
         ),
         Text(
-            "Use one media port per session for this device, where any SSRC is accepted.",
-            "为该设备使用每会话独立端口的方式，此方式可接受任意 SSRC。",
+            "Look which machine sends to port {facts.media_port}; restart the device if it still "
+            "sends an earlier picture.",
+            "查看是哪台机器在向端口 {facts.media_port} 发送；"
+            "若设备仍在发送先前的画面，请重启设备。",
         ),
     ),
     VerdictCode.NO_PS: Advice(

@@ -10,6 +10,7 @@ from sdp.errors import SdpError
 from sdp.format import MediaFormat
 from sdp.gb import format_ssrc
 from sdp.offer import LiveAnswer, Problem, make_live_offer, parse_answer
+from sdp.payload import Payload
 from sdp.subject import Subject
 from sipserver.device.sessions.facts import Ending
 from sipserver.device.sessions.media import MediaLeg
@@ -39,7 +40,14 @@ class AnswerRefused(Exception):
         self.encoding = encoding
 
 
-def make_offer(target: PlayTarget, platform: Platform, media: MediaLeg, stream: int) -> bytes:
+def make_offer(
+    target: PlayTarget,
+    platform: Platform,
+    media: MediaLeg,
+    stream: int,
+    payloads: tuple[Payload, ...] | None = None,
+) -> bytes:
+    """``payloads``: other ones than the device's profile says."""
     profile = target.sdp_profile
     return make_live_offer(
         platform_id=platform.platform_id,
@@ -50,9 +58,21 @@ def make_offer(target: PlayTarget, platform: Platform, media: MediaLeg, stream: 
         stream=stream,
         edition=target.edition,
         selector=target.selector,
-        payloads=profile.payloads,
+        payloads=profile.payloads if payloads is None else payloads,
         media_format=MediaFormat() if profile.with_format else None,
     )
+
+
+def make_description(
+    target: PlayTarget, platform: Platform, media: MediaLeg, stream: int, answer: LiveAnswer
+) -> bytes:
+    """What runs: our side of it after the answer, with the one payload that was agreed. It
+    answers a re-INVITE, which must not be answered with payloads it does not offer (RFC 3264 6.1).
+    """
+    if answer.payload_type is None or not answer.encoding:
+        return make_offer(target, platform, media, stream)
+    agreed = Payload(answer.payload_type, answer.encoding, answer.clock_rate)
+    return make_offer(target, platform, media, stream, (agreed,))
 
 
 def make_invite(target: PlayTarget, platform: Platform, offer: bytes, ssrc: int) -> OutgoingRequest:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Protocol
 
 from manscdp.errors import ManscdpError
-from manscdp.notify import MediaStatus
+from manscdp.notify import END_OF_FILE, MediaStatus
 from manscdp.registry import from_message
 from manscdp.xml import parse
 from sdp.errors import RemoteError
@@ -57,14 +57,15 @@ class CallLeg:
     ) -> None:
         self.call_id = ""
         self.bye_timeout = 5.0
+        self.description = b""  # our side of what runs, for a re-INVITE
         self._caller = caller
         self._on_provisional = on_provisional
         self._on_over = on_over
         self._pass_on = pass_on
         self._call: Call | None = None
+        self._heard = False  # a provisional answer: the device works on the INVITE
         self._acknowledged = False
         self._gone = False  # the dialog is over, or we are about to end it
-        self._offer = b""
         self._answer = b""
 
     async def invite(
@@ -78,9 +79,8 @@ class CallLeg:
         call = self._caller.invite(request, flow)
         self._call = call
         self.call_id = call.call_id
-        self._offer = request.body
         leases.push_async_callback(self._hang_up)
-        call.on_provisional = lambda response: self._on_provisional(response.status)
+        call.on_provisional = self._provisional
         call.on_request = self._receive_request
         call.on_ended = self._ended
         async with asyncio.timeout(timeout):
@@ -94,14 +94,19 @@ class CallLeg:
             self._call.ack()
 
     async def _hang_up(self) -> None:
-        """CANCEL before the 2xx, BYE after it; 481 and silence are as good as 200 (annex A.11)."""
+        """CANCEL before the 2xx, BYE after it; 481 and silence are as good as 200 (annex A.11).
+
+        The end is waited for, so that the next INVITE for this channel does not meet this one. A
+        device that has not even said 100 is not: CANCEL has to wait for that (RFC 3261 9.1).
+        """
         call = self._call
         if call is None or self._gone:
             return
         self._gone = True
         if not self._acknowledged:
             call.cancel()
-            return
+            if not self._heard:
+                return
         try:
             async with asyncio.timeout(self.bye_timeout):
                 await call.bye()
@@ -109,6 +114,10 @@ class CallLeg:
             log.debug("BYE of %s came to nothing: %s", self.call_id, error)
 
     # ------------------------------------------------------- from the device
+    def _provisional(self, response: Response) -> None:
+        self._heard = True
+        self._on_provisional(response.status)
+
     def _ended(self, reason: str) -> None:
         if not self._gone:
             self._gone = True
@@ -139,7 +148,7 @@ class CallLeg:
             incoming.respond(error.status_hint)
             return
         if unchanged:
-            incoming.accept(body=self._offer)
+            incoming.accept(body=self.description)
         else:
             incoming.respond(488)
 
@@ -153,4 +162,5 @@ class CallLeg:
             self._pass_on(incoming)
             return
         incoming.respond(200)
-        self._on_over(Ending.MEDIA_STATUS, value.notify_type)
+        if value.notify_type in ("", END_OF_FILE):
+            self._on_over(Ending.MEDIA_STATUS, value.notify_type)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 
+from manscdp.notify import END_OF_FILE
 from sdp.gb import Transport
 from sipserver.device.sessions.admission import Admission
 from sipserver.device.sessions.errors import ShuttingDown, UnknownSession
@@ -32,8 +33,9 @@ class LiveSessions:
         self._settings = around.settings
         self._publish = publish
         self._admission = Admission(self._settings, self._make_room)
-        self._newest: dict[SessionKey, LiveSession] = {}
         self._sessions: dict[str, LiveSession] = {}  # by id, until every lease is back
+        self._of_key: dict[SessionKey, list[LiveSession]] = {}  # the same, oldest first
+        self._of_device: dict[str, dict[str, LiveSession]] = {}  # the same, by id
         self._history = PlayHistory(self._settings.history_size)
         self._closing = False
         self._started = 0
@@ -76,16 +78,17 @@ class LiveSessions:
     ) -> LiveSession:
         """The same without waiting. ``transport`` counts for a new session only.
 
-        A second INVITE to a channel would kill or be refused by the first (quirk row 57), so a
-        session that is just being released is waited for.
+        A second INVITE to a channel would kill or be refused by the first (quirk row 57), so
+        sessions that are just being released are waited for.
         """
         if self._closing:
             raise ShuttingDown("the platform stops")
         key = SessionKey(device_id, channel_id, stream)
-        present = self._newest.get(key)
-        if present is not None and present.ending is None:
+        present = self.find(key)
+        if present is not None:
             self._joined += 1
             return present
+        earlier = self._of_key.setdefault(key, [])
         session = LiveSession(
             self._around.new_id(),
             key,
@@ -93,12 +96,13 @@ class LiveSessions:
             self._admission,
             transport=transport,
             requested_by=viewer,
-            after=present,
+            after=tuple(earlier),
             on_event=self._receive,
         )
         self._started += 1
-        self._newest[key] = session
+        earlier.append(session)
         self._sessions[session.id] = session
+        self._of_device.setdefault(device_id, {})[session.id] = session
         return session
 
     # ------------------------------------------------------------------ find
@@ -114,8 +118,8 @@ class LiveSessions:
 
     def find(self, key: SessionKey) -> LiveSession | None:
         """The session that a play of ``key`` would share."""
-        session = self._newest.get(key)
-        return session if session is not None and session.ending is None else None
+        sessions = self._of_key.get(key)
+        return sessions[-1] if sessions and sessions[-1].ending is None else None
 
     def view(self, session_id: str) -> SessionView:
         """Running or over, as long as the history reaches. :raises UnknownSession:"""
@@ -143,17 +147,23 @@ class LiveSessions:
 
     def device_offline(self, device_id: str, reason: str) -> None:
         """For the registrar's offline event: its media is released (annex A.12 b)."""
-        for session in self:
-            if session.key.device_id == device_id:
-                session.stop(Ending.DEVICE_OFFLINE, reason)
+        for session in self._sessions_of(device_id):
+            session.stop(Ending.DEVICE_OFFLINE, reason)
 
-    def media_status(self, *, call_id: str, device_id: str, notify_type: str = "121") -> bool:
+    def media_status(
+        self, *, call_id: str, device_id: str, notify_type: str = END_OF_FILE, sender_id: str = ""
+    ) -> bool:
         """A MediaStatus outside of its dialog: by Call-ID first, then by the code in it.
 
-        Its From may be anybody's (Hikvision; signalling quirk 3). ``False``: it belongs to no
-        live session.
+        Its From may be anybody's (Hikvision; signalling quirk 3). ``sender_id`` is the device whose
+        flow it came by: one device must not end another's play. ``False``: it belongs to no live
+        session.
         """
+        if notify_type not in ("", END_OF_FILE):
+            return False
         sessions = [s for s in self if s.ending is None]
+        if sender_id:
+            sessions = [s for s in sessions if s.key.device_id == sender_id]
         hit = [s for s in sessions if call_id and s.call_id == call_id]
         hit = hit or [s for s in sessions if s.key.channel_id == device_id]
         for session in hit:
@@ -190,7 +200,7 @@ class LiveSessions:
         )
 
     async def _make_room(self, device_id: str) -> bool:
-        mine = [s for s in self if s.key.device_id == device_id]
+        mine = self._sessions_of(device_id)
         going = next((s for s in mine if s.state is State.RELEASING and s.admitted), None)
         if going is None:
             going = next((s for s in mine if s.unwatched), None)
@@ -199,6 +209,9 @@ class LiveSessions:
             going.stop(Ending.IDLE)
         await going.released()
         return True
+
+    def _sessions_of(self, device_id: str) -> list[LiveSession]:
+        return list(self._of_device.get(device_id, {}).values())
 
     def _receive(self, event: LiveEvent) -> None:
         match event:
@@ -210,8 +223,14 @@ class LiveSessions:
 
     def _forget(self, view: SessionView) -> None:
         session = self._sessions.pop(view.id)
-        if self._newest.get(session.key) is session:
-            del self._newest[session.key]
+        of_key = self._of_key[session.key]
+        of_key.remove(session)
+        if not of_key:
+            del self._of_key[session.key]
+        of_device = self._of_device[session.key.device_id]
+        del of_device[session.id]
+        if not of_device:
+            del self._of_device[session.key.device_id]
         self._history.add(view)
         self._key_frame_requests += session.key_frame_requests
         self._release_failures += session.release_failed

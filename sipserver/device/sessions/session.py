@@ -16,6 +16,7 @@ from sipserver.device.sessions.failures import Failure, clean, failure_of
 from sipserver.device.sessions.invite import (
     connect_address,
     habit_of,
+    make_description,
     make_invite,
     make_offer,
     read_answer,
@@ -53,7 +54,7 @@ class LiveSession:
         *,
         transport: Transport | None,
         requested_by: str,
-        after: LiveSession | None,
+        after: tuple[LiveSession, ...],
         on_event: Callable[[LiveEvent], None],
     ) -> None:
         self.id = session_id
@@ -232,8 +233,9 @@ class LiveSession:
             self._fail(error)
 
     async def _establish(self, leases: AsyncExitStack) -> None:
-        if self._after is not None:
-            await self._after.released()
+        for earlier in self._after:  # of the same channel and stream: it may owe a BYE
+            await earlier.released()
+        self._after = ()
         target = self._around.targets.target(self.key.device_id, self.key.channel_id)
         self._target = target
         await self._admission.admit(target, leases)
@@ -262,6 +264,9 @@ class LiveSession:
             answer = read_answer(response, self._media)
             self._answer_habit = habit_of(answer, self._media.ssrc)
             self._media.follow(answer.transport, leases)
+            self._leg.description = make_description(
+                target, self._around.platform, self._media, self.key.stream, answer
+            )
             if answer.ssrc is not None:
                 self._media.expect(answer.ssrc)
         finally:
@@ -294,6 +299,8 @@ class LiveSession:
 
     def _media_event(self, event: MediaEvent) -> None:
         if self.ending is None and event.at >= self._opened_at:
+            if event.kind == "ssrc_adopted":
+                log.info("%s sends another SSRC than agreed; it is taken", self.stream_name)
             self._watch.receive(event)
             self._drain()
 

@@ -85,6 +85,8 @@ def _no_packet(facts: Facts) -> VerdictCode:
         return VerdictCode.NO_PACKET_UDP
     if Stage.CONNECTED in facts.stages:
         return VerdictCode.CONNECTED_BUT_SILENT
+    if facts.transport is Transport.TCP_ACTIVE:  # it is we who connect
+        return VerdictCode.CONNECT_UNANSWERED
     return VerdictCode.DEVICE_DID_NOT_CONNECT
 
 

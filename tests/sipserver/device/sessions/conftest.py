@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import pytest
 
-from media_relay.errors import PortInUse
+from media_relay.errors import PortInUse, StreamExists
 from media_relay.ports import PortPool
 from media_relay.receiver import MediaReceiver
 from media_relay.ssrc import SsrcPool
@@ -109,6 +109,7 @@ class FakeCall:
         self.byes = 0
         self.cancels = 0
         self.bye_takes = 0.05
+        self.cancel_takes = 0.0  # from our CANCEL to the device's 487
         self.bye_error: Exception | None = None
         self._final: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
 
@@ -123,6 +124,9 @@ class FakeCall:
         self._final.cancel()
 
     async def bye(self) -> None:
+        if self.cancels:  # it waits for the end of the INVITE then
+            await asyncio.sleep(self.cancel_takes)
+            return
         self.byes += 1
         await asyncio.sleep(self.bye_takes)
         if self.bye_error is not None:
@@ -265,6 +269,8 @@ class FakeNode:
             raise PortInUse(str(port))
         if self.errors:
             raise self.errors.pop()
+        if any(receiver.stream == stream for receiver in self.opened.values()):
+            raise StreamExists(stream)
         receiver = FakeReceiver(self, stream, port, transport, ssrc)
         assert port not in self.opened
         self.opened[port] = receiver

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from conformance.wire import read_sdp
 from manscdp.notify import MediaStatus
 from sdp.gb import Transport
 from sdp.offer import parse_offer
@@ -433,13 +434,18 @@ def test_a_lease_that_will_not_return_is_counted_and_stops_no_other(world: World
     assert world.caller.call.byes == 1
 
 
-def test_a_reinvite_of_the_same_media_gets_our_offer_any_other_488(world: World) -> None:
+def test_a_reinvite_of_the_same_media_gets_our_side_of_it_any_other_488(world: World) -> None:
+    """Our side has the one payload that was agreed: an answer adds none (RFC 3264 6.1)."""
+
     async def scenario() -> None:
         session = await world.sessions.play(world.DEVICE, world.CHANNEL)
         call = world.caller.call
         same = call.ask("INVITE", call.answer_body())
-        assert (same.statuses, same.body) == ([200], call.request.body)
-        assert call.ask("INVITE").statuses == [200]  # without an offer: the same again
+        sdp = read_sdp(same.body)
+        assert (same.statuses, sdp.one("m")) == ([200], "video 30000 RTP/AVP 96")
+        assert "recvonly" in sdp.attributes
+        again = call.ask("INVITE")  # without an offer: the same again
+        assert (again.statuses, again.body) == ([200], same.body)
         assert call.ask("INVITE", call.answer_body(port=20000)).statuses == [488]
         moved = call.answer_body(transport=Transport.TCP_PASSIVE)
         assert call.ask("INVITE", moved).statuses == [488]
@@ -449,7 +455,38 @@ def test_a_reinvite_of_the_same_media_gets_our_offer_any_other_488(world: World)
     world.run(scenario())
 
 
+def test_a_reinvite_is_answered_with_the_transport_that_the_answer_chose(world: World) -> None:
+    world.targets.change(transport=Transport.TCP_PASSIVE)
+
+    async def device(call: FakeCall) -> None:
+        call.answer(transport=Transport.UDP)
+        await asyncio.sleep(0.1)
+        world.node.report(*world.PICTURE)
+
+    world.caller.device = device
+
+    async def scenario() -> None:
+        await world.sessions.play(world.DEVICE, world.CHANNEL)
+        call = world.caller.call
+        answer = call.ask("INVITE", call.answer_body(transport=Transport.UDP))
+        assert read_sdp(answer.body).one("m") == "video 30000 RTP/AVP 96"
+        await world.sessions.close()
+
+    world.run(scenario())
+
+
 # --------------------------------------------------------------------- media
+def test_a_way_to_the_device_that_swallows_everything_is_not_the_devices_fault(
+    world: World,
+) -> None:
+    """TCP-active: the tries last longer than the wait for the first packet."""
+    world.targets.change(transport=Transport.TCP_ACTIVE)
+    scripted(world, lambda call: call.answer())
+    verdict = play_and_fail(world).verdict
+    assert verdict.code == "connect_unanswered"
+    assert "15 s" in verdict.cause.en
+
+
 def test_no_packet_names_the_port(world: World) -> None:
     scripted(world, lambda call: call.answer())
     failure = play_and_fail(world)

@@ -194,6 +194,65 @@ def test_a_play_during_the_release_waits_for_its_end(world: World) -> None:
     world.assert_nothing_is_held()
 
 
+def test_a_play_given_up_during_a_release_does_not_let_the_next_one_through(world: World) -> None:
+    """The third play must wait for the first one's BYE although the second is gone at once."""
+
+    async def scenario() -> None:
+        first = await world.sessions.play(world.DEVICE, world.CHANNEL)
+        world.caller.call.bye_takes = 2.0
+        first.stop()
+        second = world.sessions.open(world.DEVICE, world.CHANNEL)
+        await asyncio.sleep(0.1)
+        second.stop()
+        await second.released()
+        assert first.state is State.RELEASING
+        third = asyncio.create_task(world.sessions.play(world.DEVICE, world.CHANNEL))
+        await asyncio.sleep(1.5)
+        assert len(world.caller.calls) == 1
+        assert (await third).state is State.PLAYING
+        await world.sessions.close()
+
+    world.run(scenario())
+    world.assert_nothing_is_held()
+
+
+def test_a_play_after_a_cancel_waits_until_the_device_has_given_up_the_first(
+    world: World,
+) -> None:
+    async def scenario() -> None:
+        first = world.sessions.open(world.DEVICE, world.CHANNEL)
+        await asyncio.sleep(0.02)  # 100 is there, 200 is not
+        world.caller.call.cancel_takes = 1.0
+        first.stop()
+        second = asyncio.create_task(world.sessions.play(world.DEVICE, world.CHANNEL))
+        await asyncio.sleep(0.9)
+        assert len(world.caller.calls) == 1
+        assert (await second).state is State.PLAYING
+        await world.sessions.close()
+
+    world.run(scenario())
+    assert world.caller.calls[0].cancels == 1
+    world.assert_nothing_is_held()
+
+
+def test_a_cancelled_invite_of_a_device_that_says_nothing_is_not_waited_for(world: World) -> None:
+    async def silent(call: FakeCall) -> None:
+        call.cancel_takes = 30.0
+
+    world.caller.device = silent
+
+    async def scenario() -> None:
+        session = world.sessions.open(world.DEVICE, world.CHANNEL)
+        await asyncio.sleep(1)
+        session.stop()
+        before = asyncio.get_running_loop().time()
+        await session.released()
+        assert asyncio.get_running_loop().time() == before
+
+    world.run(scenario())
+    world.assert_nothing_is_held()
+
+
 def test_an_offline_device_loses_its_sessions_and_no_others(world: World) -> None:
     async def scenario() -> None:
         mine = await world.sessions.play(world.DEVICE, world.CHANNEL)
@@ -280,6 +339,12 @@ def test_media_status_outside_the_dialog_is_matched_by_call_id_then_by_channel(
         first = await world.sessions.play(world.DEVICE, world.CHANNEL)
         second = await world.sessions.play(world.DEVICE, "34020000001310000002")
         assert not world.sessions.media_status(call_id="other", device_id="other")
+        assert not world.sessions.media_status(
+            call_id="", device_id=world.CHANNEL, sender_id="34020000001320000099"
+        ), "a device must not end the play of another"
+        assert not world.sessions.media_status(
+            call_id="", device_id=world.CHANNEL, notify_type="999"
+        ), "121 is the only value that is defined"
         assert world.sessions.media_status(call_id="call-2", device_id=world.CHANNEL)
         await second.released()
         assert first.state is State.PLAYING

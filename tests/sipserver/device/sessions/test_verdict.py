@@ -59,6 +59,8 @@ TABLE = [
     ("TCP refused", Ending.CONNECT_FAILED, ANSWERED, {}, "connect_refused"),
     ("no connection", Ending.NO_PACKET, ANSWERED, {"transport": "tcp-passive"},
      "device_did_not_connect"),
+    ("no way to it", Ending.NO_PACKET, ANSWERED, {"transport": "tcp-active", "waited": 15},
+     "connect_unanswered"),
     ("connected, silent", Ending.NO_PACKET, ANSWERED | {Stage.CONNECTED},
      {"transport": "tcp-passive"}, "connected_but_silent"),
     ("no packet", Ending.NO_PACKET, ANSWERED, {}, "no_packet_udp"),
