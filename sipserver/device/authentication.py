@@ -6,7 +6,7 @@ not learn which IDs exist.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sipserver.device.accounts import DeviceAccount, is_device_id
@@ -148,36 +148,36 @@ class Authenticator:
         host: str,
         now: float,
     ) -> Verdict:
+        found = self._nonces.judge(credentials, device_id=device_id, host=host, now=now)
+        if found in (NonceVerdict.UNKNOWN, NonceVerdict.STALE):
+            return self._ask_again(device_id, host, now, found)
         right = verify(credentials, password=(account or NOBODY).password, method="REGISTER")
         if account is None or not right or not _may_use(account, credentials.username):
-            return self._wrong(device_id, credentials, account, host, now)
-        verdict = self._nonces.accept(credentials, device_id=device_id, host=host, now=now)
-        if verdict is not NonceVerdict.VALID:
-            stale = verdict is not NonceVerdict.REPLAYED
-            detail = f"nonce {verdict.value}"
-            return self.challenge(device_id, host, now, stale=stale, detail=detail)
+            self._throttle.failed(host, device_id, now)
+            return Refused(403, _what_is_wrong(account, credentials.username))
+        if found is NonceVerdict.REPLAYED:
+            return self.challenge(device_id, host, now, detail="nonce count replayed")
+        self._nonces.use_up(credentials)
         return Accepted(account)
 
-    def _wrong(
-        self,
-        device_id: str,
-        credentials: DigestCredentials,
-        account: DeviceAccount | None,
-        host: str,
-        now: float,
-    ) -> Verdict:
-        block = self._throttle.failed(host, device_id, now)
-        # Without qop the book is only read; what was counted stays so for the true device.
-        plain = replace(credentials, qop="", nc="")
-        verdict = self._nonces.accept(plain, device_id=device_id, host=host, now=now)
-        if verdict in (NonceVerdict.STALE, NonceVerdict.UNKNOWN) and not block:
-            # Credentials kept from another server or from before our restart: ask properly.
-            return self.challenge(device_id, host, now, detail=f"nonce {verdict.value}")
-        if account is None:
-            return Refused(403, "no account, or it is disabled")
-        if not _may_use(account, credentials.username):
-            return Refused(403, "the digest username is not the account's")
-        return Refused(403, "wrong password")
+    def _ask_again(self, device_id: str, host: str, now: float, found: NonceVerdict) -> Verdict:
+        """Credentials of another server, from before our restart, used up, or made up.
+
+        The answer is the same whether the digest is right or wrong, so it tells a guesser nothing
+        and no failure is counted: who never saw a nonce of ours, such as the sender of a forged
+        source address, cannot have the true device blocked.
+        """
+        if not self._throttle.may_challenge(host, now):
+            return Refused(503, "too many REGISTERs with old nonces", retry_after=60)
+        return self.challenge(device_id, host, now, stale=True, detail=f"nonce {found.value}")
+
+
+def _what_is_wrong(account: DeviceAccount | None, username: str) -> str:
+    if account is None:
+        return "no account, or it is disabled"
+    if not _may_use(account, username):
+        return "the digest username is not the account's"
+    return "wrong password"
 
 
 def _may_use(account: DeviceAccount, username: str) -> bool:

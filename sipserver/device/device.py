@@ -65,10 +65,6 @@ class Device:
     healthy: bool = True
     faulty: tuple[str, ...] = ()
     """Sub-devices that its last Keepalive called faulty."""
-    call_id: str = ""
-    cseq: int = 0
-    nonce: str = field(default="", repr=False)
-    """Of the last accepted REGISTER: what a replay repeats."""
     _profile: VendorProfile | None = None
 
     @property

@@ -23,8 +23,9 @@ class Hints:
 
     def registered(self, wish: RegistrationWish) -> None:
         """A Hikvision recorder keeps an old server ID until it is entered again."""
-        asked = wish.server_id
-        if len(asked) == 20 and asked != self._server_id and asked != wish.device_id:
+        asked, from_id = wish.server_id, _shown(wish.from_id)
+        wrong = asked not in (self._server_id, wish.device_id)
+        if wrong and len(asked) == 20 and asked.isalnum():
             self._give(
                 wish.device_id,
                 "server ID",
@@ -32,17 +33,18 @@ class Hints:
                 f"the device is set to the SIP server ID {asked}, this platform is "
                 f"{self._server_id}: enter it again on the device and save",
             )
-        if wish.from_id and wish.from_id != wish.device_id:
+        if from_id and from_id != wish.device_id:
             self._give(
                 wish.device_id,
                 "From and To differ",
-                wish.from_id,
-                f"the device registers {wish.device_id} but calls itself {wish.from_id} in From: "
+                from_id,
+                f"the device registers {wish.device_id} but calls itself {from_id} in From: "
                 "check its device ID and SIP user name",
             )
 
     def alias(self, device: Device, name: str) -> None:
         """A message came from its address under an ID that no account has."""
+        name = _shown(name)
         self._give(
             device.device_id,
             "alias",
@@ -52,12 +54,13 @@ class Hints:
         )
 
     def reported_id(self, device: Device, name: str) -> None:
+        name = _shown(name)
         if name and name != device.device_id and name not in device.account.aliases:
             self._give(
                 device.device_id,
                 "heartbeat ID",
                 name,
-                f"the heartbeat of {device.device_id} names {name[:32]}: check the device ID",
+                f"the heartbeat of {device.device_id} names {name}: check the device ID",
             )
 
     def _give(self, device_id: str, kind: str, value: str, text: str) -> None:
@@ -70,3 +73,8 @@ class Hints:
         self._publish(
             SignallingHint(device_id=device_id, at=self._clock.wall(), kind=kind, text=text)
         )
+
+
+def _shown(name: str) -> str:
+    """What a peer calls itself, fit for a terminal and a log."""
+    return "".join(character if character.isprintable() else "?" for character in name[:32])

@@ -27,3 +27,6 @@ class Incoming(Protocol):
         body: bytes = b"",
         content_type: str = "",
     ) -> None: ...
+
+    def ignore(self) -> None:
+        """Never answer it, and forget it at once."""

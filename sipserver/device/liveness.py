@@ -15,6 +15,8 @@ from sipserver.device.events import OfflineReason
 LONGEST_INTERVAL: Final = 86_400.0  # more than a day is a typing error, signalling.md 3.10
 MOST_MISSES: Final = 100
 GAPS_KEPT: Final = 3
+LONGEST_SILENT_GAP: Final = 3_600.0
+"""Seconds. A longer pause in which the device was offline is an outage, not its rhythm."""
 HEAP_SLACK: Final = 1024  # stale entries of devices that left, before the heap is rebuilt
 
 
@@ -92,7 +94,7 @@ class Liveness:
             expires_at=expires_at,
             last_heard=now,
             scheduled=0.0,
-            last_keepalive=known.last_keepalive if known and (before or resumed) else None,
+            last_keepalive=_last_of_rhythm(known, now, before is not None, resumed),
             gaps=known.gaps if known else (),
         )
         self._watches[device_id] = watch
@@ -172,6 +174,14 @@ class Liveness:
         # The shortest of the last gaps: one lost keepalive does not double the interval.
         interval = max(watch.interval, min(watch.gaps, default=0.0))
         return interval * (watch.misses + self._settings.margin_intervals)
+
+
+def _last_of_rhythm(known: _Watch | None, now: float, watched: bool, resumed: bool) -> float | None:
+    """The Keepalive that the gap to the next one is counted from; None: a new series begins."""
+    if known is None or known.last_keepalive is None or watched:
+        return known.last_keepalive if known else None
+    in_time = now - known.last_keepalive <= LONGEST_SILENT_GAP
+    return known.last_keepalive if resumed and in_time else None
 
 
 def _sane_interval(interval: float | None, default: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sipserver.device.accounts import is_device_id
 from sipserver.device.authentication import Accepted, Authenticator, Challenge, Ignored, Refused
 from sipserver.device.clock import Clock
 from sipserver.device.device import Binding, Device, same_source, source_text
@@ -14,6 +15,7 @@ from sipserver.device.profiles import OWN_EDITION
 from sipserver.device.registration import ExpiryPolicy, RegistrationWish, gb_date
 from sipserver.device.registry import Registry
 from sipserver.sip.errors import RemoteError
+from sipserver.sip.flow import Flow
 
 GB_VERSION = ("X-GB-Ver", OWN_EDITION.value)
 """Stands in every answer to a REGISTER, whatever its status (annex I)."""
@@ -60,17 +62,10 @@ class Registrar:
             if self._authenticator.may_refuse(incoming.flow.remote[0], incoming.received_at):
                 self._refuse(incoming, "", Refused(error.status_hint, str(error)))
             else:
-                self.counters.ignored += 1
+                self._ignore(incoming)
             return None
         now = incoming.received_at
         outcome = self._authenticator.check(wish, incoming.flow.remote[0], now)
-        if isinstance(outcome, Accepted):
-            device = self._registry.find(wish.device_id)
-            if device is not None and _is_replay(device, wish):
-                host = incoming.flow.remote[0]
-                outcome = self._authenticator.challenge(
-                    wish.device_id, host, now, stale=True, detail="repeated REGISTER"
-                )
         match outcome:
             case Accepted():
                 return wish if self._accept(incoming, wish, outcome) else None
@@ -81,7 +76,7 @@ class Registrar:
             case Refused():
                 self._refuse(incoming, wish.device_id, outcome)
             case Ignored():
-                self.counters.ignored += 1
+                self._ignore(incoming)
         return None
 
     def _accept(self, incoming: Incoming, wish: RegistrationWish, outcome: Accepted) -> bool:
@@ -132,7 +127,6 @@ class Registrar:
             user_agent=wish.user_agent,
             call_id=wish.call_id,
         )
-        _remember(device, wish)
         device.binding = binding  # its User-Agent may decide about Date
         if before is None or before.user_agent != binding.user_agent:
             device.forget_profile()
@@ -151,10 +145,10 @@ class Registrar:
         )
 
     def _unregister(self, incoming: Incoming, device: Device, wish: RegistrationWish) -> None:
-        _remember(device, wish)
         self._respond_ok(incoming, device, wish.contact, 0)
         self.counters.unregistered += 1
-        self._presence.unregistered(device)
+        if not _is_of_another_binding(device, wish, incoming.flow):
+            self._presence.unregistered(device)
 
     def _answer_query(self, incoming: Incoming, device: Device) -> None:
         """RFC 3261 10.3 step 8: the bindings there are, and nothing changes."""
@@ -172,6 +166,10 @@ class Registrar:
         headers.append(GB_VERSION)
         incoming.respond(200, headers=headers)
 
+    def _ignore(self, incoming: Incoming) -> None:
+        self.counters.ignored += 1
+        incoming.ignore()
+
     def _refuse(
         self,
         incoming: Incoming,
@@ -185,7 +183,7 @@ class Registrar:
         incoming.respond(refused.status, headers=(*headers, GB_VERSION))
         self._publish(
             RegistrationRefused(
-                device_id=device_id,
+                device_id=device_id if is_device_id(device_id) else ascii(device_id)[1:65],
                 at=self._clock.wall(),
                 source=source_text(incoming.flow),
                 status=refused.status,
@@ -194,17 +192,18 @@ class Registrar:
         )
 
 
-def _remember(device: Device, wish: RegistrationWish) -> None:
-    device.call_id = wish.call_id
-    device.cseq = wish.cseq
-    device.nonce = wish.credentials.nonce if wish.credentials else ""
+def _is_of_another_binding(device: Device, wish: RegistrationWish, flow: Flow) -> bool:
+    """An Expires 0 for a place the device has left: another Contact, Call-ID and source.
 
-
-def _is_replay(device: Device, wish: RegistrationWish) -> bool:
-    """The same credentials again under a CSeq that was used: copied from the wire.
-
-    Without qop a nonce serves more than one request, so the order of RFC 3261 10.3 step 7 decides.
+    RFC 3261 10.3 step 7 removes the binding that is named. Contacts of one registration differ in
+    the field, so all three have to.
     """
-    nonce = wish.credentials.nonce if wish.credentials else ""
-    same_series = (nonce, wish.call_id) == (device.nonce, device.call_id)
-    return same_series and wish.cseq <= device.cseq
+    binding = device.binding
+    return (
+        device.online
+        and device.flow is not None
+        and not same_source(device.flow, flow)
+        and binding is not None
+        and wish.contact not in ("", "*", binding.contact)
+        and wish.call_id != binding.call_id
+    )

@@ -95,7 +95,7 @@ class RegistrationWish(NamedTuple):
             call_id=request.call_id,
             cseq=request.cseq.number,
             gb_version=request.gb_version,
-            user_agent=(request.user_agent or "")[:128],
+            user_agent=_printable((request.user_agent or "")[:128]),
         )
 
 
@@ -108,6 +108,10 @@ def _expires(request: Request, contacts: list[NameAddr]) -> int | None:
         return None
     text = contacts[0].parameters.get("expires", "") if contacts else ""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else None
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(filter(str.isprintable, text))
 
 
 def gb_date(wall: float) -> str:

@@ -87,6 +87,7 @@ class Admission:
             incoming.respond(status)
         else:
             self.counters.ignored += 1
+            incoming.ignore()
 
 
 class PlatformHandler:

@@ -3,10 +3,11 @@
 Server side, in this order::
 
     credentials = parse_authorization(request.first(b"authorization"))
+    book.judge(credentials, device_id=..., host=..., now=now)        # is the nonce ours and fresh?
     verify(credentials, password=..., method=request.method)         # does the sender know it?
-    book.accept(credentials, device_id=..., host=..., now=now)       # is the nonce ours and fresh?
+    book.use_up(credentials)                                         # it may not do so again
 
-The nonce is consulted last, so that nobody without the password can use up a nonce count.
+The nonce is used up last, so that nobody without the password can spoil one for its device.
 ``verify`` computes in the form the *answer* uses: devices answer a qop challenge with qop quoted,
 unquoted or not at all (GB/T 28181 gives only the form without qop, 9.1.2.1).
 """
@@ -34,7 +35,7 @@ _FIELD: Final = re.compile(
 """One ``name="value"`` or ``name=token`` as everybody writes it, with its comma."""
 
 NONCE_LIFETIME: Final = 60.0
-"""Seconds. Twice the longest a transaction lasts (64*T1 = 32 s): a nonce serves one login."""
+"""Seconds; twice the longest a transaction lasts (64*T1 = 32 s). A nonce serves one login."""
 MAX_NONCES: Final = 65536
 """About 20 MB at worst; ten logins in flight for each of 6,500 devices."""
 
@@ -63,7 +64,7 @@ class NonceVerdict(Enum):
     UNKNOWN = "unknown"
     """Never issued by us, or issued to another device or another host."""
     REPLAYED = "replayed"
-    """A nonce count that was used before (RFC 7616 section 3.3)."""
+    """A nonce count that was used before (RFC 7616 section 3.4.5)."""
 
 
 class _Nonce:
@@ -74,7 +75,7 @@ class _Nonce:
         self.host = host
         self.algorithm = algorithm
         self.expires_at = expires_at
-        self.count = 0  # highest nc accepted
+        self.count = -1  # highest nc used up
 
 
 class NonceBook:
@@ -108,10 +109,10 @@ class NonceBook:
         self._nonces[nonce] = _Nonce(device_id, host, algorithm, now + self._lifetime)
         return nonce
 
-    def accept(
+    def judge(
         self, credentials: DigestCredentials, *, device_id: str, host: str, now: float
     ) -> NonceVerdict:
-        """Judge the nonce of credentials that :func:`verify` found right, and use its count up."""
+        """What the book says of the nonce of these credentials; nothing changes."""
         self._forget(now)
         nonce = self._nonces.get(credentials.nonce)
         if nonce is None:
@@ -121,21 +122,34 @@ class NonceBook:
             return NonceVerdict.UNKNOWN
         if nonce.algorithm != credentials.algorithm:
             return NonceVerdict.UNKNOWN  # no downgrade from SHA-256 to MD5
+        # Leaving the count out, once it was counted, is a replay as well.
+        count = int(credentials.nc, 16) if credentials.qop else 0
+        return NonceVerdict.REPLAYED if count <= nonce.count else NonceVerdict.VALID
+
+    def use_up(self, credentials: DigestCredentials) -> None:
+        """After the login: its count, or without counts the whole nonce, serves no second one.
+
+        The digest covers neither CSeq nor Contact nor Expires, so whoever saw one REGISTER could
+        otherwise make another one of it.
+        """
+        nonce = self._nonces.get(credentials.nonce)
+        if nonce is None:
+            return
         if credentials.qop:
-            count = int(credentials.nc, 16)
-            if count <= nonce.count:
-                return NonceVerdict.REPLAYED
-            nonce.count = count
-        elif nonce.count:
-            return NonceVerdict.REPLAYED  # it was counted before: leaving the count out is a replay
-        return NonceVerdict.VALID
+            nonce.count = int(credentials.nc, 16)
+        else:
+            del self._nonces[credentials.nonce]
+            self._remember_expired(credentials.nonce)
 
     def _forget(self, now: float) -> None:
         while self._nonces and next(iter(self._nonces.values())).expires_at <= now:
             self._expire_oldest()
 
     def _expire_oldest(self) -> None:
-        self._expired[self._nonces.popitem(last=False)[0]] = None
+        self._remember_expired(self._nonces.popitem(last=False)[0])
+
+    def _remember_expired(self, nonce: str) -> None:
+        self._expired[nonce] = None
         if len(self._expired) > self._max_nonces:
             self._expired.popitem(last=False)
 

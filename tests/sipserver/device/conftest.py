@@ -58,6 +58,7 @@ class FakeIncoming:
     flow: Flow
     received_at: float
     answers: list[Answer] = field(default_factory=list)
+    ignored: bool = False
 
     def respond(
         self,
@@ -69,6 +70,10 @@ class FakeIncoming:
         content_type: str = "",
     ) -> None:
         self.answers.append(Answer(status, reason, tuple(headers), body))
+
+    def ignore(self) -> None:
+        assert not self.answers
+        self.ignored = True
 
     @property
     def answer(self) -> Answer:
@@ -394,9 +399,10 @@ class PlatformBench(Wire):
         return incoming
 
     def message(self, body: str | bytes, **where: Any) -> int | None:
-        """The status of the answer; None when there was none."""
-        answers = self.request("MESSAGE", body, **where).answers
-        return answers[0].status if answers else None
+        """The status of the answer; None when it was ignored, and forgotten by the SIP core."""
+        incoming = self.request("MESSAGE", body, **where)
+        assert bool(incoming.answers) != incoming.ignored
+        return incoming.answers[0].status if incoming.answers else None
 
     def keepalive(self, device_id: str = CAMERA, *, sn: int = 1, **where: Any) -> int | None:
         body = (

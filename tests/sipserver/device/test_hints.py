@@ -43,3 +43,14 @@ def test_row_56_mismatches_of_ids_are_told_once(
     hints.registered(wish)
     hints.registered(wish)
     assert [hint.kind for hint in given if isinstance(hint, SignallingHint)] == kinds
+
+
+def test_a_name_from_the_wire_is_fit_for_a_terminal(bench: Bench) -> None:
+    given: list[DeviceEvent] = []
+    hints = Hints(SERVER, given.append, Clock(lambda: 0.0, lambda: 0.0))
+    bench.register()
+    hints.alias(bench.device(), "\x1b]0;title\x07" + "x" * 100)
+    [hint] = given
+    assert isinstance(hint, SignallingHint)
+    assert hint.text.isprintable()
+    assert "x" * 40 not in hint.text

@@ -126,3 +126,13 @@ def test_a_gap_of_a_keepalive_storm_never_counts_as_zero() -> None:
     liveness.keepalive("a", 10.0)
     liveness.keepalive("a", 10.0)
     assert liveness.allowance("a") == 240.0
+
+
+def test_an_outage_of_a_day_is_not_taken_for_the_rhythm() -> None:
+    liveness = Liveness(LivenessSettings())
+    liveness.watch("a", 0.0, expires_at=None)
+    liveness.keepalive("a", 0.0)
+    assert [silence.device_id for silence in liveness.expire(1000.0)] == ["a"]
+    liveness.watch("a", 72_000.0, expires_at=None, resumed=True)
+    liveness.keepalive("a", 72_000.0)
+    assert liveness.allowance("a") == 240.0

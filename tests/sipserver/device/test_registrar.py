@@ -32,6 +32,10 @@ def udp(host: str = "192.0.2.7", port: int = 5060) -> Flow:
     return Flow("UDP", ("192.0.2.1", 5060), (host, port))
 
 
+def tcp(connection: int, host: str = "192.0.2.7", port: int = 40000) -> Flow:
+    return Flow("TCP", ("192.0.2.1", 5060), (host, port), connection)
+
+
 def test_four_messages_of_9_1_2_1(bench: Bench) -> None:
     first = bench.send_register()
     assert first.answer.status == 401
@@ -148,6 +152,34 @@ def test_a_wildcard_contact_needs_expires_0_and_no_other(
     assert bench.send_register(contact=contact, expires=expires).answer.status == 400
 
 
+def test_unregistering_a_place_the_device_has_left_leaves_the_new_one(bench: Bench) -> None:
+    """The old line's Expires 0 arrives after the device registered over another one."""
+    bench.register(flow=udp(), call_id="old")
+    bench.register(flow=tcp(7, "198.51.100.4"), call_id="new")
+    late = bench.register(flow=udp(), call_id="old", expires="0")
+    assert (late.status, late.header("Expires")) == (200, "0")
+    assert bench.device().online
+    assert bench.device().flow == tcp(7, "198.51.100.4")
+
+
+@pytest.mark.parametrize(
+    ("flow", "call_id", "contact"),
+    [
+        (tcp(7), "other", "<sip:any@198.51.100.4:1>"),
+        (udp(), "new", "<sip:any@198.51.100.4:1>"),
+        (udp(), "other", "*"),
+        (udp(), "other", None),
+        (udp(), "other", "<sip:c@198.51.100.4:5060>"),
+    ],
+)
+def test_unregistering_from_elsewhere_counts_when_it_names_the_binding(
+    bench: Bench, flow: Flow, call_id: str, contact: str | None
+) -> None:
+    bench.register(flow=tcp(7), call_id="new", contact="<sip:c@198.51.100.4:5060>")
+    bench.register(flow=flow, call_id=call_id, contact=contact, expires="0")
+    assert not bench.device().online
+
+
 def test_unregistering_is_challenged_too(bench: Bench) -> None:
     bench.register()
     assert bench.send_register(expires="0").answer.status == 401
@@ -196,20 +228,30 @@ def test_a_known_call_id_never_skips_the_digest(bench: Bench) -> None:
     assert bench.device().flow == udp()
 
 
-def test_credentials_copied_from_the_wire_are_not_accepted_again(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("flow", "cseq", "call_id", "expires"),
+    [
+        (udp(), 20, "", "0"),
+        (udp(), 21, "", "0"),  # the digest covers neither CSeq nor Call-ID nor Expires
+        (udp(), 1, "another", "0"),
+        (udp(port=6666), 21, "", "3600"),  # a neighbour behind the same NAT, or a forged source
+        (udp("203.0.113.66"), 21, "", "3600"),
+    ],
+)
+def test_credentials_copied_from_the_wire_are_not_accepted_again(
+    bench: Bench, flow: Flow, cseq: int, call_id: str, expires: str
+) -> None:
     challenge = bench.send_register().answer.header("WWW-Authenticate")
     assert challenge is not None
     authorization = bench.credentials(challenge)
     assert bench.send_register(authorization=authorization, cseq=20).answer.status == 200
-    replayed = bench.send_register(authorization=authorization, cseq=20, expires="0")
-    assert replayed.answer.status == 401
-    elsewhere = bench.send_register(
-        authorization=authorization, cseq=21, flow=udp("203.0.113.66"), expires="0"
-    )
-    assert elsewhere.answer.status == 401
+    replayed = bench.send_register(
+        authorization=authorization, cseq=cseq, call_id=call_id, expires=expires, flow=flow
+    ).answer
+    assert replayed.status == 401
+    assert (replayed.header("WWW-Authenticate") or "").endswith(",stale=true")
     assert bench.device().online
-    refresh = bench.send_register(authorization=authorization, cseq=22)
-    assert refresh.answer.status == 200  # the device itself may use its nonce while it lives
+    assert bench.device().flow == udp()
 
 
 def test_an_old_nonce_is_challenged_as_stale_and_not_counted(bench: Bench) -> None:
@@ -250,12 +292,24 @@ def test_a_wrong_password_is_403_and_after_five_503(bench: Bench) -> None:
     assert bench.register().status == 200
 
 
-def test_guessing_with_forged_nonces_is_counted_too(bench: Bench) -> None:
-    forged = bench.credentials(
-        'Digest realm="3402000000",nonce="mine",algorithm=MD5', password="guess"
+def test_a_made_up_nonce_tells_a_guesser_nothing_and_blocks_nobody(bench: Bench) -> None:
+    """Anybody can forge the source address of a datagram; nobody gets the answer to it."""
+    challenge = 'Digest realm="3402000000",nonce="mine",algorithm=MD5'
+    for password in [*["guess"] * 9, PASSWORD]:
+        forged = bench.credentials(challenge, password=password)
+        answer = bench.send_register(authorization=forged).answer
+        assert answer.status == 401
+        assert (answer.header("WWW-Authenticate") or "").endswith(",stale=true")
+    assert bench.register().status == 200
+
+
+def test_made_up_nonces_run_into_the_limit_of_challenges(make_bench: type[Bench]) -> None:
+    bench = make_bench(
+        throttle=ThrottleSettings(challenges_burst=5, challenges_per_second=0.1),
     )
-    statuses = [bench.send_register(authorization=forged).answer.status for _ in range(6)]
-    assert statuses == [401, 401, 401, 401, 403, 503]
+    forged = bench.credentials('Digest realm="3402000000",nonce="mine",algorithm=MD5')
+    statuses = [bench.send_register(authorization=forged).answer.status for _ in range(7)]
+    assert statuses == [401] * 5 + [503] * 2
 
 
 def test_one_guesser_does_not_lock_out_its_neighbours(make_bench: type[Bench]) -> None:
@@ -299,6 +353,7 @@ def test_row_23_a_flood_of_refused_registers_is_answered_up_to_a_limit(
     answered = sum(len(bench.send_register(f"scan!{number}").answers) for number in range(1000))
     assert answered == 10
     assert bench.registrar.counters.ignored == 990
+    assert bench.send_register("scan!").ignored  # and forgotten by the SIP core
     assert len(bench.take_events(RegistrationRefused)) == 10
     assert bench.register().status == 200  # an honest device behind the same address
 
@@ -464,3 +519,10 @@ def test_accounts_refuse_nonsense(wrong: dict[str, str | int]) -> None:
     values = {"device_id": CAMERA, "password": PASSWORD} | wrong
     with pytest.raises(ValueError, match="device"):
         DeviceAccount(**values)  # type: ignore[arg-type]
+
+
+def test_what_a_scanner_calls_itself_is_fit_for_a_log(bench: Bench) -> None:
+    bench.send_register("\x1b[2J" + "x" * 200)
+    [event] = bench.take_events(RegistrationRefused)
+    assert event.device_id.isprintable()
+    assert len(event.device_id) <= 64

@@ -171,7 +171,7 @@ def test_a_nonce_is_bound_to_device_host_and_algorithm(new_token: Callable[[], s
     right = _credentials(nonce)
 
     def judge(credentials: DigestCredentials, device: str, host: str) -> NonceVerdict:
-        return book.accept(credentials, device_id=device, host=host, now=1.0)
+        return book.judge(credentials, device_id=device, host=host, now=1.0)
 
     assert judge(_credentials("forged"), DEVICE, "192.0.2.1") is NonceVerdict.UNKNOWN
     assert judge(right, "34020000001180000002", "192.0.2.1") is NonceVerdict.UNKNOWN
@@ -184,8 +184,8 @@ def test_a_nonce_expires_and_is_known_as_stale(new_token: Callable[[], str]) -> 
     book = NonceBook(new_token=new_token)
     nonce = _credentials(book.issue(DEVICE, "h", 0.0))
     before = NONCE_LIFETIME - 0.01
-    assert book.accept(nonce, device_id=DEVICE, host="h", now=before) is NonceVerdict.VALID
-    late = book.accept(nonce, device_id=DEVICE, host="h", now=NONCE_LIFETIME)
+    assert book.judge(nonce, device_id=DEVICE, host="h", now=before) is NonceVerdict.VALID
+    late = book.judge(nonce, device_id=DEVICE, host="h", now=NONCE_LIFETIME)
     assert late is NonceVerdict.STALE
     assert len(book) == 0
 
@@ -196,7 +196,11 @@ def test_a_nonce_count_is_used_once(new_token: Callable[[], str]) -> None:
 
     def use(nc: str, qop: str = "auth") -> NonceVerdict:
         credentials = _credentials(nonce, qop=qop, nc=nc, cnonce="c")
-        return book.accept(credentials, device_id=DEVICE, host="h", now=1.0)
+        verdict = book.judge(credentials, device_id=DEVICE, host="h", now=1.0)
+        assert book.judge(credentials, device_id=DEVICE, host="h", now=1.0) is verdict
+        if verdict is NonceVerdict.VALID:
+            book.use_up(credentials)
+        return verdict
 
     assert use("00000001") is NonceVerdict.VALID
     assert use("00000001") is NonceVerdict.REPLAYED
@@ -205,11 +209,20 @@ def test_a_nonce_count_is_used_once(new_token: Callable[[], str]) -> None:
     assert use("", qop="") is NonceVerdict.REPLAYED
 
 
+def test_a_nonce_without_counts_is_good_for_one_login(new_token: Callable[[], str]) -> None:
+    book = NonceBook(new_token=new_token)
+    credentials = _credentials(book.issue(DEVICE, "h", 0.0))
+    for verdict in (NonceVerdict.VALID, NonceVerdict.STALE, NonceVerdict.STALE):
+        assert book.judge(credentials, device_id=DEVICE, host="h", now=1.0) is verdict
+        book.use_up(credentials)
+    assert len(book) == 0
+
+
 def test_the_book_is_bounded(new_token: Callable[[], str]) -> None:
     book = NonceBook(new_token=new_token, max_nonces=3)
     nonces = [book.issue(f"device-{number}", "h", 0.0) for number in range(5)]
     assert (len(book), book.evicted) == (3, 2)
-    gone = book.accept(_credentials(nonces[0]), device_id="device-0", host="h", now=0.0)
+    gone = book.judge(_credentials(nonces[0]), device_id="device-0", host="h", now=0.0)
     assert gone is NonceVerdict.STALE
     for number in range(5):
         book.issue(f"device-{number}", "h", 100.0 * number + 100)
