@@ -46,7 +46,7 @@ build-dev: install ## Build the media core unoptimised (quicker to compile)
 	$(VENV)/bin/maturin develop --quiet --uv
 
 console/node_modules/.installed: console/package.json console/package-lock.json
-	cd console && npm ci --no-audit --no-fund --loglevel=error
+	cd console && npm install --no-save --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .PHONY: console
