@@ -21,6 +21,7 @@ PATIENCE: Final = 20.0
 """Seconds that anything may take on a loaded machine before it counts as broken."""
 START_TIME: Final = 60.0
 """The same for programs that start, several at once perhaps."""
+MEDIA_PORTS: Final = 400
 Settings = Mapping[str, Mapping[str, object]]
 
 __all__ = [
@@ -98,9 +99,12 @@ def running(*arguments: object, log: Path, cwd: Path | None = None) -> Iterator[
 class RunningPlatform(Platform):
     """A platform with its process."""
 
-    def __init__(self, program: Running, sip_port: int, http_port: int, folder: Path) -> None:
+    def __init__(
+        self, program: Running, sip_port: int, http_port: int, folder: Path, media_ports: range
+    ) -> None:
         super().__init__(program.process.pid, sip_port, http_port, folder)
         self.program = program
+        self.media_ports = media_ports
         self.sip = ("127.0.0.1", sip_port)
 
     def session(self, session_id: str) -> dict[str, Any]:
@@ -182,10 +186,11 @@ def platform(name: str, folder: Path, more: Settings | None = None) -> Iterator[
     folder.mkdir(parents=True, exist_ok=True)
     sip_port, http_port = free_port(), free_port()
     first = random.randrange(10_000, 30_000, 2)
+    media_ports = range(first, first + MEDIA_PORTS)
     values: dict[str, dict[str, object]] = {
         "sip": {"host": "127.0.0.1", "port": sip_port},
         "http": {"host": "127.0.0.1", "port": http_port},
-        "media": {"host": "127.0.0.1", "first_port": first, "last_port": first + 399},
+        "media": {"host": "127.0.0.1", "first_port": first, "last_port": media_ports[-1]},
         "storage": {"path": str(folder / "gb28181.sqlite3")},
     }
     for section, entries in (more or {}).items():
@@ -194,7 +199,7 @@ def platform(name: str, folder: Path, more: Settings | None = None) -> Iterator[
     config.write_text(_toml(values))
     log = ARTIFACTS / "logs" / f"{name}-platform.log"
     with running("serve", "--config", config, log=log, cwd=folder) as program:
-        started = RunningPlatform(program, sip_port, http_port, folder)
+        started = RunningPlatform(program, sip_port, http_port, folder, media_ports)
         _wait_for_http(started)
         started.log_in()
         yield started
