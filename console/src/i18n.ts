@@ -14,9 +14,15 @@ const WORDS = {
   search: ['Search name or code', '搜索名称或编码'],
   devices: ['Devices', '设备'],
   noDevices: [
-    'No device is registered yet. Add one under Devices, then point it at this platform.',
-    '还没有设备注册。请先在“设备”中登记，再将设备指向本平台。',
+    'There is no device yet. Add one with `gb28181 device add` or POST /api/v1/devices (see /api/docs), then point it at this platform.',
+    '还没有设备。请用 `gb28181 device add` 或 POST /api/v1/devices（见 /api/docs）添加，再将设备指向本平台。',
   ],
+  nothingFound: ['No channel matches.', '没有匹配的通道。'],
+  moreFound: [
+    'More channels match; type more of the name.',
+    '还有更多匹配的通道，请输入更完整的名称。',
+  ],
+  connectingAgain: ['Connecting to the platform again…', '正在重新连接平台…'],
   online: ['online', '在线'],
   offline: ['offline', '离线'],
   channels: ['channels', '通道'],
@@ -26,6 +32,8 @@ const WORDS = {
   connecting: ['Asking the device for its picture…', '正在向设备请求图像…'],
   buffering: ['Waiting for the first key frame…', '正在等待第一个关键帧…'],
   retrying: ['The stream was interrupted; connecting again…', '码流中断，正在重新连接…'],
+  tryingAgain: ['There is no picture yet; trying again…', '尚未出图，正在重试…'],
+  tryAgain: ['Try again', '重试'],
   codecUnsupported: [
     'This browser cannot decode the stream (H.265). Choose the sub stream, or a browser with an H.265 decoder.',
     '此浏览器无法解码该码流（H.265）。请选择子码流，或使用带 H.265 解码器的浏览器。',
@@ -55,10 +63,16 @@ function firstLanguage(): Language {
 }
 
 export const language = ref<Language>(firstLanguage())
+tellReaders()
 
 export function switchLanguage(): void {
   language.value = language.value === 'en' ? 'zh' : 'en'
   localStorage.setItem('language', language.value)
+  tellReaders()
+}
+
+/** A screen reader chooses its voice by this. */
+function tellReaders(): void {
   document.documentElement.lang = language.value === 'en' ? 'en' : 'zh-CN'
 }
 

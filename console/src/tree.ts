@@ -21,6 +21,11 @@ export interface TreeRow {
   loading: boolean
 }
 
+/** Whether two nodes are the same camera, wherever in the tree or in a search they stand. */
+export function sameChannel(one: TreeNode | null, other: TreeNode | null): boolean {
+  return one?.deviceId === other?.deviceId && one?.channelId === other?.channelId
+}
+
 export type LoadChildren = (parent: TreeNode | null) => Promise<TreeNode[]>
 
 export class ChannelTree {
@@ -34,18 +39,29 @@ export class ChannelTree {
     private readonly changed: () => void,
   ) {}
 
-  /** Loads the roots and every open branch anew; what is open stays open. */
+  /**
+   * Loads the roots and every open branch anew; what is open stays open. A branch that cannot be
+   * loaded any more closes, and what a closed branch held is forgotten: it may have changed.
+   */
   async refresh(): Promise<void> {
     this.roots = await this.load(null)
     const known = new Map(this.roots.map((node) => [node.key, node]))
     for (const list of this.children.values()) for (const node of list) known.set(node.key, node)
-    await Promise.all(
-      [...this.opened].map(async (key) => {
-        const node = known.get(key)
-        if (node) this.children.set(key, await this.load(node))
-      }),
-    )
+    for (const key of [...this.children.keys()]) {
+      if (!this.opened.has(key)) this.children.delete(key)
+    }
+    await Promise.all([...this.opened].map((key) => this.reload(key, known.get(key))))
     this.changed()
+  }
+
+  private async reload(key: string, node: TreeNode | undefined): Promise<void> {
+    try {
+      if (!node) throw new Error('it is gone')
+      this.children.set(key, await this.load(node))
+    } catch {
+      this.opened.delete(key)
+      this.children.delete(key)
+    }
   }
 
   async toggle(node: TreeNode): Promise<void> {

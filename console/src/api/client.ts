@@ -2,6 +2,7 @@
 import { language, t } from '../i18n'
 import type { TreeNode } from '../tree'
 
+const LOGIN = '/api/v1/login'
 const TREE_PAGE = 1000
 const SEARCH_PAGE = 200
 
@@ -87,6 +88,26 @@ export class ApiError extends Error {
     const step = chinese ? (body?.next_step_zh ?? body?.next_step) : body?.next_step
     super([message, step].filter(Boolean).join(' ') || `HTTP ${status}`)
   }
+
+  /** Whether the same request may well succeed a little later. */
+  get passing(): boolean {
+    return this.status >= 500 || [401, 408, 409, 429].includes(this.status)
+  }
+}
+
+/** The platform did not answer at all: it restarts, or the network is gone. */
+export class Unreachable extends Error {
+  readonly passing = true
+  constructor() {
+    super(t('unreachable'))
+  }
+}
+
+let loginExpired = (): void => undefined
+
+/** Whom to tell that a request was refused for want of a login. */
+export function onLoginExpired(listener: () => void): void {
+  loginExpired = listener
 }
 
 async function call<Answer>(method: string, path: string, body?: unknown): Promise<Answer> {
@@ -100,9 +121,10 @@ async function call<Answer>(method: string, path: string, body?: unknown): Promi
         : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
     })
   } catch {
-    throw new Error(t('unreachable'))
+    throw new Unreachable()
   }
   if (!response.ok) {
+    if (response.status === 401 && path !== LOGIN) loginExpired()
     throw new ApiError(
       response.status,
       (await response.json().catch(() => null)) as ErrorJson | null,
@@ -112,11 +134,12 @@ async function call<Answer>(method: string, path: string, body?: unknown): Promi
 }
 
 export async function login(name: string, password: string): Promise<void> {
-  await call('POST', '/api/v1/login', { name, password })
+  await call('POST', LOGIN, { name, password })
 }
 
+/** Ends the login; one that has expired already has ended too. */
 export async function logout(): Promise<void> {
-  await call('POST', '/api/v1/logout')
+  await call('POST', '/api/v1/logout').catch(() => undefined)
 }
 
 export async function loggedIn(): Promise<boolean> {
@@ -177,14 +200,23 @@ export async function loadChildren(parent: TreeNode | null): Promise<TreeNode[]>
   return channels.map((channel) => treeNode(channel, parent.key))
 }
 
-export async function searchChannels(text: string): Promise<TreeNode[]> {
+export interface Found {
+  nodes: TreeNode[]
+  /** How many there are; the nodes are the first of them. */
+  total: number
+}
+
+export async function searchChannels(text: string): Promise<Found> {
   const query = new URLSearchParams({
     search: text,
     playable: 'true',
     limit: String(SEARCH_PAGE),
   })
   const found = await call<Page<ChannelJson>>('GET', `/api/v1/channels?${query}`)
-  return found.items.map((channel) => treeNode(channel, channel.device_id))
+  return {
+    nodes: found.items.map((channel) => treeNode(channel, channel.device_id)),
+    total: found.total,
+  }
 }
 
 /** A camera plays, anything else opens; a camera with cameras below it plays too. */
@@ -213,9 +245,19 @@ export async function playChannel(channel: TreeNode, stream: number): Promise<Pl
   )
   return {
     sessionId: answer.session.id,
-    wsUrl: answer.play.urls.ws_fmp4 ?? '',
+    wsUrl: atThisOrigin(answer.play.urls.ws_fmp4 ?? ''),
     stages: stagesOf(answer.session),
   }
+}
+
+/**
+ * The address in the answer is the one by which the platform was reached, which behind a reverse
+ * proxy may be an inner one; the browser knows the outer one.
+ */
+export function atThisOrigin(url: string): string {
+  const { protocol, host } = window.location
+  const { pathname, search } = new URL(url, `${protocol}//${host}`)
+  return `${protocol === 'https:' ? 'wss' : 'ws'}://${host}${pathname}${search}`
 }
 
 export async function playStages(
@@ -246,12 +288,59 @@ const EVENT_TYPES = [
   'device_offline',
   'catalog_synced',
   'channels_changed',
+  'lost',
 ] as const
+const RECONNECT_MS = 3000
 
-/** Calls `changed` for every event that alters the tree; the browser reconnects by itself. */
-export function followEvents(changed: () => void): () => void {
-  const source = new EventSource('/api/v1/events')
-  for (const type of EVENT_TYPES) source.addEventListener(type, changed)
-  source.addEventListener('lost', changed)
-  return () => source.close()
+export interface PlatformEvent {
+  type: (typeof EVENT_TYPES)[number]
+  deviceId: string
+}
+
+/**
+ * Reports every event that alters the tree, and `lost` whenever some may have been missed. The
+ * browser reconnects by itself after a cut, but not after a refusal (a login that has ended, a
+ * platform that restarts): then the login is asked for and the stream opened anew.
+ */
+export function followEvents(heard: (event: PlatformEvent) => void): () => void {
+  let source: EventSource
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let cut = false
+  let stopped = false
+
+  const open = (): void => {
+    source = new EventSource('/api/v1/events')
+    for (const type of EVENT_TYPES) {
+      source.addEventListener(type, (message) => heard({ type, deviceId: deviceIn(message.data) }))
+    }
+    source.onopen = () => {
+      if (cut) heard({ type: 'lost', deviceId: '' })
+      cut = false
+    }
+    source.onerror = () => {
+      cut = true
+      if (source.readyState === EventSource.CLOSED) timer = setTimeout(reopen, RECONNECT_MS)
+    }
+  }
+  const reopen = async (): Promise<void> => {
+    const allowed = await loggedIn().catch(() => null)
+    if (stopped) return
+    if (allowed) open()
+    else if (allowed === null) timer = setTimeout(reopen, RECONNECT_MS)
+  }
+
+  open()
+  return () => {
+    stopped = true
+    clearTimeout(timer)
+    source.close()
+  }
+}
+
+function deviceIn(data: unknown): string {
+  try {
+    return (JSON.parse(String(data)) as { device_id?: string }).device_id ?? ''
+  } catch {
+    return ''
+  }
 }

@@ -8,7 +8,10 @@
 export type PlayerState = 'connecting' | 'buffering' | 'playing' | 'retrying' | 'failed' | 'closed'
 
 export interface PlayerEvents {
-  /** `detail` is a code for `failed` and `retrying`: `codec`, `refused`, `closed`, `append`. */
+  /**
+   * `detail` is a code: `codec`, `closed`, `append`, `decode`, `silent`; or what the platform said
+   * when it refused.
+   */
   onState(state: PlayerState, detail: string): void
 }
 
@@ -22,7 +25,9 @@ export const CATCH_UP_RATE = 1.25
 const CATCH_UP_FROM_SECONDS = 0.5
 const CATCH_UP_UNTIL_SECONDS = 0.2
 const KEEP_SECONDS = 10
-const RETRY_DELAYS_MS = [500, 1000, 2000, 4000, 8000]
+const RETRY_DELAYS_MS = [500, 1000, 2000, 4000, 8000, 15_000]
+/** A connection that has died without a word: frames came, and then none for so long. */
+export const SILENCE_MS = 20_000
 
 export class Fmp4Player {
   private socket: WebSocket | null = null
@@ -34,9 +39,11 @@ export class Fmp4Player {
   private retries = 0
   private retryTimer: ReturnType<typeof setTimeout> | undefined
   private ended = false
+  private silenceTimer: ReturnType<typeof setTimeout> | undefined
 
   /**
-   * @param nextUrl gives a fresh signed address for each attempt
+   * @param nextUrl gives a fresh signed address for each attempt; what it throws ends the tries,
+   *   unless it says that it is `passing`
    */
   constructor(
     private readonly video: HTMLVideoElement,
@@ -45,9 +52,17 @@ export class Fmp4Player {
   ) {
     video.addEventListener('playing', this.onPlaying)
     video.addEventListener('timeupdate', this.keepAtLiveEdge)
+    video.addEventListener('error', this.onDecodeError)
   }
 
   open(): void {
+    void this.connect()
+  }
+
+  /** Do not wait any longer before the next try: the device is back. */
+  wake(): void {
+    if (this.ended || this.retryTimer === undefined) return
+    clearTimeout(this.retryTimer)
     void this.connect()
   }
 
@@ -56,17 +71,21 @@ export class Fmp4Player {
     clearTimeout(this.retryTimer)
     this.video.removeEventListener('playing', this.onPlaying)
     this.video.removeEventListener('timeupdate', this.keepAtLiveEdge)
+    this.video.removeEventListener('error', this.onDecodeError)
     this.release()
     this.events.onState('closed', '')
   }
 
   private async connect(): Promise<void> {
+    this.retryTimer = undefined
     this.events.onState('connecting', '')
     let url: string
     try {
       url = await this.nextUrl()
     } catch (error) {
-      this.fail(error instanceof Error ? error.message : 'refused')
+      const reason = error instanceof Error ? error.message : String(error)
+      if ((error as { passing?: boolean }).passing) this.retry(reason)
+      else this.fail(reason)
       return
     }
     if (this.ended) return
@@ -81,8 +100,14 @@ export class Fmp4Player {
 
   private receive(socket: WebSocket, data: unknown): void {
     if (socket !== this.socket) return
-    if (typeof data === 'string') this.start((JSON.parse(data) as { mime: string }).mime)
-    else if (data instanceof ArrayBuffer) this.enqueue(data)
+    if (typeof data === 'string') {
+      const mime = mimeIn(data)
+      if (mime) this.start(mime)
+    } else if (data instanceof ArrayBuffer) {
+      clearTimeout(this.silenceTimer)
+      this.silenceTimer = setTimeout(() => this.retry('silent'), SILENCE_MS)
+      this.enqueue(data)
+    }
   }
 
   private start(mime: string): void {
@@ -120,6 +145,7 @@ export class Fmp4Player {
   private readonly feed = (): void => {
     const { buffer } = this
     if (!buffer || buffer.updating || this.source?.readyState !== 'open') return
+    this.keepAtLiveEdge() // here too: a picture that stands still sends no timeupdate
     try {
       const stale = this.staleEnd(buffer)
       if (stale > 0) {
@@ -164,12 +190,17 @@ export class Fmp4Player {
     this.events.onState('playing', '')
   }
 
+  private readonly onDecodeError = (): void => {
+    if (this.source) this.retry('decode')
+  }
+
   private retry(reason: string): void {
     if (this.ended) return
     this.release()
     const delay = RETRY_DELAYS_MS[Math.min(this.retries, RETRY_DELAYS_MS.length - 1)]
     this.retries += 1
     this.events.onState('retrying', reason)
+    clearTimeout(this.retryTimer)
     this.retryTimer = setTimeout(() => void this.connect(), delay)
   }
 
@@ -180,6 +211,7 @@ export class Fmp4Player {
   }
 
   private release(): void {
+    clearTimeout(this.silenceTimer)
     const { socket } = this
     this.socket = null
     socket?.close()
@@ -198,5 +230,13 @@ export class Fmp4Player {
       this.video.removeAttribute('src')
       this.video.load()
     }
+  }
+}
+
+function mimeIn(message: string): string {
+  try {
+    return String((JSON.parse(message) as { mime?: string }).mime ?? '')
+  } catch {
+    return ''
   }
 }

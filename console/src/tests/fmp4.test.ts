@@ -1,5 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { CATCH_UP_RATE, Fmp4Player, MAX_BEHIND_SECONDS, MAX_QUEUED_BYTES } from '../player/fmp4'
+import {
+  CATCH_UP_RATE,
+  Fmp4Player,
+  MAX_BEHIND_SECONDS,
+  MAX_QUEUED_BYTES,
+  SILENCE_MS,
+} from '../player/fmp4'
 
 class FakeSocket {
   static all: FakeSocket[] = []
@@ -153,6 +159,69 @@ describe('Fmp4Player', () => {
     })
     await vi.advanceTimersByTimeAsync(0)
     expect(states).toEqual(['connecting', 'failed:The device is offline.'])
+  })
+
+  it('tries again by itself when the platform restarts', async () => {
+    let up = false
+    const { states } = open(async () => {
+      if (!up) throw Object.assign(new Error('It does not answer.'), { passing: true })
+      return 'ws://server/live'
+    })
+    await vi.advanceTimersByTimeAsync(0)
+    expect(states).toEqual(['connecting', 'retrying:It does not answer.'])
+    up = true
+    await vi.advanceTimersByTimeAsync(500)
+    expect(FakeSocket.all).toHaveLength(1)
+  })
+
+  it('does not wait any longer when it is woken', async () => {
+    const { player } = open()
+    await vi.advanceTimersByTimeAsync(0)
+    player.wake()
+    expect(FakeSocket.all).toHaveLength(1)
+    socket().onclose?.()
+    player.wake()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(FakeSocket.all).toHaveLength(2)
+    await vi.advanceTimersByTimeAsync(500)
+    expect(FakeSocket.all).toHaveLength(2)
+  })
+
+  it('gives up a connection that has died without a word', async () => {
+    const { states } = open()
+    await vi.advanceTimersByTimeAsync(SILENCE_MS * 2)
+    expect(states).toEqual(['connecting'])
+    send(mime)
+    send(new ArrayBuffer(3))
+    await vi.advanceTimersByTimeAsync(SILENCE_MS)
+    expect(states.at(-1)).toBe('retrying:silent')
+  })
+
+  it('leaves a gap in the stream although a picture that stands still reports no time', async () => {
+    const { video } = open()
+    await vi.advanceTimersByTimeAsync(0)
+    send(mime)
+    FakeSource.latest.dispatchEvent(new Event('sourceopen'))
+    video.currentTime = 4
+    video.buffered = { length: 2, start: (n) => [0, 8][n] ?? 0, end: (n) => [4, 9][n] ?? 0 }
+    send(new ArrayBuffer(3))
+    expect(video.currentTime).toBeCloseTo(8.8)
+  })
+
+  it('starts anew after a decoder error', async () => {
+    const { video, states } = open()
+    await vi.advanceTimersByTimeAsync(0)
+    send(mime)
+    video.dispatchEvent(new Event('error'))
+    expect(states.at(-1)).toBe('retrying:decode')
+  })
+
+  it('is not confused by a message that it does not know', async () => {
+    const { states } = open()
+    await vi.advanceTimersByTimeAsync(0)
+    send('no JSON')
+    send('{}')
+    expect(states).toEqual(['connecting'])
   })
 
   it('is silent after close', async () => {

@@ -17,6 +17,7 @@ describe('language', () => {
     stubBrowser('zh-CN')
     const { language, switchLanguage, t, pick } = await import('../i18n')
     expect([language.value, t('login'), pick('a', '甲')]).toEqual(['zh', '登录', '甲'])
+    expect(document.documentElement.lang).toBe('zh-CN')
     switchLanguage()
     expect([language.value, t('login'), pick('a', '甲')]).toEqual(['en', 'Log in', 'a'])
     expect(document.documentElement.lang).toBe('en')

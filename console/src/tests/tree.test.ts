@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { ChannelTree, type TreeNode } from '../tree'
+import { ChannelTree, sameChannel, type TreeNode } from '../tree'
 
 function node(key: string, hasChildren: boolean): TreeNode {
   return {
@@ -81,5 +81,42 @@ describe('ChannelTree', () => {
     fail = true
     await expect(tree.toggle(node('a', true))).rejects.toThrow('offline')
     expect(tree.rows()[0]?.open).toBe(false)
+  })
+
+  it('closes a branch that is gone at a refresh and shows the rest', async () => {
+    let gone = false
+    const tree = new ChannelTree(
+      async (parent) => {
+        if (parent === null) return [node('a', true), node('b', false)]
+        if (gone) throw new Error('404')
+        return [node('a1', false)]
+      },
+      () => undefined,
+    )
+    await tree.refresh()
+    await tree.toggle(node('a', true))
+    gone = true
+    await tree.refresh()
+    expect(keys(tree)).toEqual(['a', 'b'])
+  })
+
+  it('loads a branch anew that was closed during a refresh', async () => {
+    const { tree, asked } = build()
+    await tree.refresh()
+    await tree.toggle(node('a', true))
+    await tree.toggle(node('a', true))
+    await tree.refresh()
+    await tree.toggle(node('a', true))
+    expect(asked).toEqual(['', 'a', '', 'a'])
+  })
+})
+
+describe('sameChannel', () => {
+  it('knows a camera at two places of the tree', () => {
+    const found = { ...node('d/a2', false), channelId: 'a2' }
+    const inTree = { ...node('d/a/a2', false), channelId: 'a2' }
+    expect(sameChannel(found, inTree)).toBe(true)
+    expect(sameChannel(found, { ...inTree, deviceId: 'e' })).toBe(false)
+    expect(sameChannel(null, inTree)).toBe(false)
   })
 })
