@@ -12,11 +12,13 @@ from api.routes.media_node import media_node_app
 from api.settings import HttpSettings
 from app.errors import StartError
 from app.http import HttpSite
+from app.live_view import play_secret
 from app.media_node_settings import MIN_TOKEN_LENGTH, MediaNodeSettings
 from media_relay.errors import MediaError
 from media_relay.node import LocalMediaNode
 from media_relay.ports import PortPool
 from media_relay.settings import MediaSettings
+from media_relay.tokens import PlayTokens
 
 TOKEN_FILE: Final = "media-node-token.txt"  # noqa: S105 - the name of a file
 
@@ -52,9 +54,10 @@ async def serve_media_node(
         node = open_media_node(media)
         undo.callback(node.close)
         token = await node_token(settings, directory)
+        tokens = PlayTokens(await play_secret(directory), lifetime=media.token_seconds)
         ports = PortPool(media.first_port, media.last_port)
         site = HttpSite(
-            media_node_app(node, token, ports=ports),
+            media_node_app(node, token, ports=ports, tokens=tokens),
             HttpSettings(host=settings.host, port=settings.port),
         )
         undo.push_async_callback(site.close)

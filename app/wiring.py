@@ -148,7 +148,7 @@ async def _http(settings: Settings, services: Services) -> HttpSite:
         metrics = logged_in(metrics, authenticator)
     node_secret = await node_token(settings.media_node, directory)
     node_api = media_node_app(
-        services.media.node, node_secret, ports=services.media.ports, prefix=""
+        services.media.node, node_secret, ports=services.media.ports, prefix="", tokens=tokens
     )
     parts = ApiParts(
         settings=settings.http,

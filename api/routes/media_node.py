@@ -18,6 +18,7 @@ from api.route import Access, Call, Nothing, Route, aiohttp_handler, route
 from api.routes.media import STREAM_NOT_OPEN, LiveRoutes
 from media_relay import errors
 from media_relay.node import MediaNode
+from media_relay.outputs import Container, play_path
 from media_relay.ports import PortPool
 from media_relay.receiver import LeasedReceiver, MediaReceiver
 from media_relay.relay import MediaRelay
@@ -118,6 +119,13 @@ class OpenReceiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReceiverView(msgspec.Struct, frozen=True):
     stream: str
     port: int
+
+
+class OutputsView(msgspec.Struct, frozen=True):
+    """Where the stream can be watched, by HTTP and WebSocket; signed, so they expire."""
+
+    flv: str
+    mp4: str
 
 
 class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,9 +245,10 @@ def _view(value: object, kind: Any) -> Any:
 class MediaNodeRoutes:
     """Receivers and relays that were opened by this API; others are none of its business."""
 
-    def __init__(self, node: MediaNode, ports: PortPool) -> None:
+    def __init__(self, node: MediaNode, ports: PortPool, tokens: PlayTokens | None = None) -> None:
         self._node = node
         self._ports = ports
+        self._tokens = tokens
         self._leased: dict[str, LeasedReceiver] = {}
         self._receivers: dict[str, MediaReceiver] = {}
         self._relays: dict[str, dict[int, MediaRelay]] = {}
@@ -286,6 +295,14 @@ class MediaNodeRoutes:
     async def receiver_statistics(self, call: Call[Nothing, Nothing]) -> StreamStatsView:
         view: StreamStatsView = _view(self._receiver(call).stats(), StreamStatsView)
         return view
+
+    async def receiver_outputs(self, call: Call[Nothing, Nothing]) -> OutputsView:
+        stream = self._receiver(call).stream
+        token = self._tokens.issue(stream) if self._tokens else None
+        return OutputsView(
+            flv=play_path(stream, Container.FLV, token),
+            mp4=play_path(stream, Container.FMP4, token),
+        )
 
     async def change_receiver(self, call: Call[Nothing, ChangeReceiver]) -> None:
         receiver = self._receiver(call)
@@ -350,6 +367,7 @@ class MediaNodeRoutes:
             _route("POST", f"{prefix}/receivers", self.open_receiver, OpenReceiver, ReceiverView),
             _route("GET", f"{prefix}/receivers", self.list_receivers, None, list[StreamStatsView]),
             _route("GET", one, self.receiver_statistics, None, StreamStatsView),
+            _route("GET", f"{one}/outputs", self.receiver_outputs, None, OutputsView),
             _route("PATCH", one, self.change_receiver, ChangeReceiver, None),
             _route("DELETE", one, self.close_receiver, None, None),
             _route("POST", f"{one}/connect", self.connect_receiver, Address, None),
@@ -364,6 +382,7 @@ _SUMMARIES: Final = {
     "open_receiver": ("Open a receiver", "打开接收端"),
     "list_receivers": ("Statistics of every stream", "全部码流统计"),
     "receiver_statistics": ("Statistics of one stream", "单路码流统计"),
+    "receiver_outputs": ("Play paths of one stream", "单路码流的播放路径"),
     "change_receiver": ("Change SSRC, pause or readiness", "修改 SSRC、暂停或就绪状态"),
     "close_receiver": ("Close a receiver", "关闭接收端"),
     "connect_receiver": ("Connect a TCP-active receiver", "TCP 主动连接"),
@@ -419,7 +438,7 @@ def media_node_app(
     if len(token) < MIN_TOKEN_LENGTH:
         raise ValueError(f"the media node's token must have at least {MIN_TOKEN_LENGTH} characters")
     app = web.Application(middlewares=[error_middleware(NODE_ERRORS)])
-    for row in MediaNodeRoutes(node, ports).table(prefix):
+    for row in MediaNodeRoutes(node, ports, tokens).table(prefix):
         app.router.add_route(row.method, row.path, _guarded(aiohttp_handler(row), token))
     if prefix:
         LiveRoutes(node, tokens=tokens).add_to(app)

@@ -14,6 +14,7 @@ from api.routes.media_node import media_node_app
 from media_relay import _core
 from media_relay.node import LocalMediaNode
 from media_relay.ports import PortPool
+from media_relay.tokens import PlayTokens
 
 LOOPBACK = "127.0.0.1"
 TOKEN = "a token of 24 characters"
@@ -166,3 +167,16 @@ async def test_mounted_below_another_application(node: LocalMediaNode, ports: Po
     async with TestClient(TestServer(app), headers=headers) as client:
         assert (await ask(client, "GET", "/statistics"))["streams"] == 0
         assert (await client.get("/media/v1/live/s.flv")).status == 404
+
+
+async def test_play_paths_are_signed(node: LocalMediaNode, ports: PortPool) -> None:
+    app = media_node_app(node, TOKEN, ports=ports, tokens=PlayTokens(b"k" * 32))
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with TestClient(TestServer(app), headers=headers) as client:
+        await open_receiver(client, stream="gate")
+        outputs = await ask(client, "GET", "/receivers/gate/outputs")
+        assert outputs["flv"].startswith("/live/gate.flv?token=")
+        async with client.get("/live/gate.flv") as response:
+            assert response.status == 401
+        async with client.head(outputs["flv"]) as response:
+            assert response.status == 200
