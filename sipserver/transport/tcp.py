@@ -12,6 +12,8 @@ from sipserver.transport.settings import TransportSettings
 
 SWEEP_INTERVAL = 5.0
 """Seconds between two looks for silent connections."""
+MAX_UNSENT = 256 * 1024 * 1024
+"""Bytes that all peers together may leave unread; beyond, who left most is disconnected first."""
 CLOSE_TIMEOUT = 1.0
 """Seconds that peers get to read what is queued when the service closes."""
 
@@ -38,6 +40,8 @@ class TcpConnection(asyncio.Protocol):
         self.spoke = False
         """Whether a whole message or keep-alive ever came."""
         self.pending_since: float | None = None
+        self.closed_at: float | None = None
+        """Since when only what is queued keeps it open."""
         self._connections = connections
         self._transport: asyncio.Transport | None = None
         self._close_reason = ""
@@ -69,6 +73,11 @@ class TcpConnection(asyncio.Protocol):
             reason = self._close_reason or (str(exc) if exc else "closed by the peer")
             self._connections.forget(flow, reason)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes the peer has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def write(self, data: bytes, limit: int) -> bool:
         """Whether the data was taken; a peer that does not read is disconnected instead."""
         if self._transport is None or self._transport.is_closing():
@@ -84,6 +93,7 @@ class TcpConnection(asyncio.Protocol):
         if self._transport is None or self._close_reason:
             return
         self._close_reason = reason
+        self.closed_at = asyncio.get_running_loop().time()
         if abort:
             self._transport.abort()
         else:
@@ -161,11 +171,14 @@ class TcpConnections:
         return True
 
     def register(self, connection: TcpConnection, transport: asyncio.Transport) -> Flow | None:
-        """The flow of a new connection, ``None`` when there are too many."""
+        """The flow of a new connection; ``None``: there are too many, or it is gone already."""
         if len(self._connections) >= self._settings.max_connections:
             self.refused += 1
             return None
-        remote: Address = transport.get_extra_info("peername")[:2]
+        peer = transport.get_extra_info("peername")
+        if peer is None:  # reset between the kernel's accept and ours, as port scanners do
+            return None
+        remote: Address = peer[:2]
         bound: Address = transport.get_extra_info("sockname")[:2]
         self._last_number += 1
         number = self._last_number
@@ -190,11 +203,26 @@ class TcpConnections:
     def _close_silent(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
+        unsent = 0
         for connection in list(self._connections.values()):
-            reason = self._silence(connection, now)
-            if reason:
+            unsent += connection.unsent
+            closed_at = connection.closed_at
+            if closed_at is not None and now - closed_at > self._settings.message_timeout:
+                connection.abort()
+            elif reason := self._silence(connection, now):
                 connection.close(reason)
+        if unsent > MAX_UNSENT:
+            self._close_unread(unsent)
         self._sweep = loop.call_later(SWEEP_INTERVAL, self._close_silent)
+
+    def _close_unread(self, unsent: int) -> None:
+        greediest = sorted(self._connections.values(), key=lambda c: c.unsent, reverse=True)
+        for connection in greediest:
+            unsent -= connection.unsent
+            connection.close("the peer does not read")
+            connection.abort()
+            if unsent <= MAX_UNSENT:
+                return
 
     def _silence(self, connection: TcpConnection, now: float) -> str:
         settings = self._settings

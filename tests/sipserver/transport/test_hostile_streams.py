@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
+import uvloop
 
 from sipserver.sip.endpoint import Endpoint
+from sipserver.sip.flow import Flow
 from sipserver.transport import tcp
-from sipserver.transport.service import SipService
+from sipserver.transport.service import IncomingRequest, SipService, TransportSettings
 
 if TYPE_CHECKING:
     from tests.sipserver.transport.conftest import Handler, UdpPeer
@@ -116,3 +120,70 @@ async def test_a_bug_in_the_core_costs_only_its_own_stream(
     assert service.transport_stats().handler_faults == 1
     writer.close()
     other_writer.close()
+
+
+async def _unread(service: SipService, message: Build) -> asyncio.StreamWriter:
+    """A peer that asks and does not read the answer."""
+    _, writer = await _open(service)
+    transport = writer.transport
+    assert isinstance(transport, asyncio.Transport)
+    transport.pause_reading()
+    writer.write(message())
+    return writer
+
+
+async def test_a_peer_that_reads_nothing_cannot_hold_a_closed_connection(
+    hurried: SipService, handler: Handler, message: Build
+) -> None:
+    handler.act = lambda incoming: incoming.respond(200, body=b"x" * 8_000_000)
+    writer = await _unread(hurried, message)
+    hurried.disconnect((await handler.requests.get()).flow)
+    while not handler.lost:
+        await asyncio.sleep(LIMIT / 8)
+    assert hurried.transport_stats().connections == 0
+    writer.close()
+
+
+async def test_who_leaves_most_unread_goes_first(
+    hurried: SipService, handler: Handler, message: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "MAX_UNSENT", 10_000_000)
+    sizes = iter((9_000_000, 30_000_000))  # the kernel takes some millions itself
+    handler.act = lambda incoming: incoming.respond(200, body=b"x" * next(sizes))
+    writers = [await _unread(hurried, message) for _ in range(2)]
+    await handler.requests.get()
+    greedy = await handler.requests.get()
+    while not handler.lost:
+        await asyncio.sleep(LIMIT / 8)
+    assert handler.lost == [(greedy.flow, "the peer does not read")]
+    assert hurried.transport_stats().connections == 1
+    for writer in writers:
+        writer.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+def test_a_connection_that_is_reset_at_once_is_no_error(run: Callable[..., None]) -> None:
+    """Port scanners; uvloop then knows no peer address any more."""
+
+    async def scenario() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        service = SipService(TransportSettings(host="127.0.0.1", port=0), Silent())
+        await service.start()
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", service.port)) as scanner:
+                scanner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await asyncio.sleep(0.05)
+        assert faults == []
+        assert service.transport_stats().connections == 0
+        await service.close()
+
+    run(scenario())
+
+
+class Silent:
+    def on_request(self, incoming: IncomingRequest) -> None:
+        incoming.ignore()
+
+    def on_connection_lost(self, flow: Flow, reason: str) -> None:
+        pass
