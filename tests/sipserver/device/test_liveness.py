@@ -136,3 +136,11 @@ def test_an_outage_of_a_day_is_not_taken_for_the_rhythm() -> None:
     liveness.watch("a", 72_000.0, expires_at=None, resumed=True)
     liveness.keepalive("a", 72_000.0)
     assert liveness.allowance("a") == 240.0
+
+
+def test_a_gap_of_more_than_a_day_is_not_learned() -> None:
+    liveness = fresh()
+    liveness.watch("a", 0.0, expires_at=None, interval=86_400.0, misses=3)
+    for now in (0.0, 100_000.0, 200_000.0):
+        liveness.keepalive("a", now)
+    assert liveness.allowance("a") == 4 * 86_400.0

@@ -313,3 +313,13 @@ def test_several_devices_of_one_connection_fall_together(make_bench: type[Bench]
         bench.register(device_id, flow=tcp(1 if device_id < ids[3] else 2))
     bench.presence.connection_lost(tcp(1))
     assert [d.device_id for d in bench.registry if d.online] == [ids[3]]
+
+
+def test_nobody_is_watched_who_is_not_there(bench: Bench) -> None:
+    bench.register(flow=tcp(7))
+    assert len(bench.liveness) == 1
+    bench.presence.connection_lost(tcp(7))
+    assert len(bench.liveness) == 0
+    bench.register(flow=tcp(8))
+    bench.presence.removed(bench.device())
+    assert len(bench.liveness) == 0

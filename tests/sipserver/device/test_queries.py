@@ -397,3 +397,46 @@ def test_closing_ends_what_runs(bench: Bench, virtual: Virtual) -> None:
 def test_every_error_is_a_device_error() -> None:
     kinds = (DeviceSilent, DeviceRefused, DeviceUnreachable, DeviceNotOnline)
     assert all(issubclass(kind, DeviceError) for kind in kinds)
+
+
+def test_an_answer_of_another_device_never_counts(bench: Bench, virtual: Virtual) -> None:
+    """SN are one series over all devices, so a stranger may guess or repeat one."""
+    stranger = Device(DeviceAccount(device_id="34020000001180000002", password="x"))
+    stranger.online, stranger.flow = True, FLOW
+
+    async def script(sn: int, target: str) -> None:
+        for sent in (sn, 1):
+            wrong = bench.engine.receive_page(stranger, page(sent, 1, 66))
+            assert wrong is PageFate.UNSOLICITED
+            info = DeviceInfo(sn=sent, device_id=NVR, model="stranger")
+            assert not bench.engine.receive_answer(stranger, info)
+        bench.engine.receive_page(bench.device, page(sn, 2, 1, 2))
+
+    async def scenario() -> None:
+        bench.peer.script = script
+        result = await bench.engine.catalog(bench.device)
+        assert [item.name for item in result.items] == ["camera 1", "camera 2"]
+        [(_, sn, _)] = bench.peer.queries
+        late = bench.engine.receive_page(stranger, page(sn, 3, 67))
+        assert late is PageFate.UNSOLICITED
+
+    virtual(scenario())
+
+
+def test_the_late_answer_to_an_earlier_question_is_not_the_answer_to_this_one(
+    bench: Bench, virtual: Virtual
+) -> None:
+    async def scenario() -> None:
+        with pytest.raises(DeviceSilent):
+            await bench.engine.device_info(bench.device)
+        earlier = bench.peer.queries[0][1]
+
+        async def script(sn: int, target: str) -> None:
+            old = DeviceInfo(sn=earlier, device_id=NVR, model="old")
+            assert not bench.engine.receive_answer(bench.device, old)
+            bench.engine.receive_answer(bench.device, DeviceInfo(sn=sn, device_id=NVR, model="new"))
+
+        bench.peer.script = script
+        assert (await bench.engine.device_info(bench.device)).model == "new"
+
+    virtual(scenario())

@@ -526,3 +526,26 @@ def test_what_a_scanner_calls_itself_is_fit_for_a_log(bench: Bench) -> None:
     [event] = bench.take_events(RegistrationRefused)
     assert event.device_id.isprintable()
     assert len(event.device_id) <= 64
+
+
+def test_a_success_wipes_out_the_failures_before_it(bench: Bench) -> None:
+    for _ in range(3):
+        statuses = [bench.register(password="typo").status for _ in range(4)]
+        assert statuses == [403] * 4
+        assert bench.register().status == 200
+
+
+def test_a_refresh_from_another_place_is_a_new_registration(bench: Bench) -> None:
+    bench.register(call_id="same")
+    bench.register(call_id="same")
+    bench.register(call_id="same", flow=udp(port=6000))
+    events = bench.take_events(DeviceRegistered)
+    assert [event.refreshed for event in events] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "contact", ["<sip:\u6444\u50cf\u673a@192.0.2.7>", "<sip:a\x1b[2Jb@192.0.2.7>"]
+)
+def test_a_contact_that_is_no_plain_text_is_not_repeated(bench: Bench, contact: str) -> None:
+    answer = bench.register(contact=contact)
+    assert (answer.status, answer.header("Contact")) == (200, None)

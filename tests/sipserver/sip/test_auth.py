@@ -227,3 +227,13 @@ def test_the_book_is_bounded(new_token: Callable[[], str]) -> None:
     for number in range(5):
         book.issue(f"device-{number}", "h", 100.0 * number + 100)
     assert len(book) == 1
+
+
+def test_the_memory_of_stale_nonces_is_bounded(new_token: Callable[[], str]) -> None:
+    book = NonceBook(new_token=new_token, max_nonces=2)
+    nonces = [book.issue(DEVICE, "h", 0.0) for _ in range(6)]
+    verdicts = [
+        book.judge(_credentials(nonce), device_id=DEVICE, host="h", now=0.0) for nonce in nonces
+    ]
+    unknown, stale, valid = NonceVerdict.UNKNOWN, NonceVerdict.STALE, NonceVerdict.VALID
+    assert verdicts == [unknown, unknown, stale, stale, valid, valid]
