@@ -60,8 +60,6 @@ class Device:
     online: bool = False
     online_since: float | None = None
     """Wall clock."""
-    restored: bool = False
-    """Online without a REGISTER of this session: by its address, signalling.md 3.11."""
     healthy: bool = True
     faulty: tuple[str, ...] = ()
     """Sub-devices that its last Keepalive called faulty."""

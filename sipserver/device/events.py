@@ -25,6 +25,8 @@ class OfflineReason(StrEnum):
     SILENT = "heartbeats missing"
     CONNECTION_LOST = "connection lost"
     REMOVED = "account removed or disabled"
+    STOPPED = "platform stopped"
+    """Only in the history: the platform does not know what comes after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

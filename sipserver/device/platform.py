@@ -12,7 +12,7 @@ from sipserver.device.channels import ChannelDirectory, ChannelStore
 from sipserver.device.clock import Clock
 from sipserver.device.commands import DeviceCommands
 from sipserver.device.device import Device
-from sipserver.device.events import EventBus
+from sipserver.device.events import DeviceOffline, EventBus, OfflineReason
 from sipserver.device.hints import Hints
 from sipserver.device.history import PresenceHistory, PresenceLog
 from sipserver.device.liveness import Liveness, LivenessSettings
@@ -152,6 +152,7 @@ class DevicePlatform:
                 group.create_task(self.history.run(), name="presence history")
         finally:
             await self.queries.close()
+            self._record_stop()
             await self.history.flush()
 
     def put_account(self, account: DeviceAccount) -> Device:
@@ -167,6 +168,15 @@ class DevicePlatform:
         self.sync.forget(device.device_id)
         self.directory.forget(device.device_id)
         self.registry.remove_account(device.device_id)
+
+    def _record_stop(self) -> None:
+        """The last edge of whoever is online; no event, so plays still end with their BYE."""
+        at, reason = self._clock.wall(), OfflineReason.STOPPED
+        for device in self.registry:
+            if device.online:
+                self.history.on_event(
+                    DeviceOffline(device_id=device.device_id, at=at, reason=reason)
+                )
 
     def _is_online(self, device_id: str) -> bool:
         device = self.registry.find(device_id)

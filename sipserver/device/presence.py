@@ -56,7 +56,6 @@ class Presence:
         old = device.flow
         self._registry.place(device, flow)
         self._registry.bind(device, binding)
-        device.restored = False
         now = self._clock.monotonic()
         self._watch(device, now, expires_at=now + binding.expires_at - binding.registered_at)
         if old is not None and not same_source(old, flow):
@@ -156,7 +155,6 @@ class Presence:
         if not flow.connection and flow.remote != binding.remote:
             return False
         self._registry.place(device, flow)
-        device.restored = True
         self._watch(device, now, expires_at=self._remaining(binding, now), resumed=True)
         reconnected = bool(flow.connection) and flow.remote != binding.remote
         self._online(device, OnlineReason.RECONNECTED if reconnected else OnlineReason.RESTORED)

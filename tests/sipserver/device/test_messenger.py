@@ -113,6 +113,24 @@ def test_places_are_handed_on_when_callers_give_up(virtual: Virtual) -> None:
     assert messenger._lanes == {}
 
 
+def test_a_place_is_handed_on_by_who_gives_up_when_it_gets_it(virtual: Virtual) -> None:
+    sender = Sender()
+    messenger = Messenger(sender, SETTINGS)
+    device = camera()
+
+    async def scenario() -> None:
+        tasks = [asyncio.create_task(messenger.send(device, b"", what="x")) for _ in range(7)]
+        await asyncio.sleep(0.1)
+        tasks[0].cancel()
+        await asyncio.sleep(0)  # the first in flight leaves, the first in the queue is next
+        tasks[4].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    virtual(scenario())
+    assert len(sender.requests) == 6
+    assert messenger._lanes == {}
+
+
 @pytest.mark.parametrize(
     ("outcome", "error", "text"),
     [

@@ -18,6 +18,7 @@ from sipserver.device.events import (
     CatalogSyncFailed,
     ChannelsChanged,
     DeviceDescribed,
+    DeviceOffline,
 )
 from sipserver.device.sync import SyncSettings
 from sipserver.sip.flow import Flow
@@ -418,6 +419,25 @@ def test_presence_history_reaches_storage(run: Callable[..., None]) -> None:
         ]
 
     run(scenario)
+
+
+def test_a_stop_of_the_platform_ends_every_presence_in_the_history(
+    virtual: Virtual, make_platform: type[PlatformBench]
+) -> None:
+    async def scenario() -> None:
+        bench = make_platform(ACCOUNT)
+        Nvr(bench)
+        async with bench.running():
+            bench.register()
+            await asyncio.sleep(5.0)
+        assert bench.take_events(DeviceOffline) == []  # its plays are not ended by a loss
+        edges = bench.stores.presence.edges  # type: ignore[attr-defined]
+        assert [(edge.online, edge.reason) for edge in edges] == [
+            (True, "registered"),
+            (False, "platform stopped"),
+        ]
+
+    virtual(scenario())
 
 
 def test_a_restarted_platform_knows_its_devices_and_channels(
