@@ -10,9 +10,11 @@ from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from manscdp.edition import Edition
+from simulators.clips import EncoderMissing
 from simulators.device import SimulatedDevice
 from simulators.profile import (
     ChannelProfile,
@@ -23,6 +25,7 @@ from simulators.profile import (
 )
 from simulators.registration import Presence
 from simulators.site import SiteRunner
+from sipserver.transport.errors import TransportError
 
 app = typer.Typer(
     help="Simulate cameras and recorders that register and send real media.\n\n"
@@ -32,40 +35,53 @@ app = typer.Typer(
 console = Console(stderr=True)
 
 MAX_DEVICES = 10_000
+CANNOT_RUN = (EncoderMissing, OSError, TransportError, ValueError)
+"""A missing encoder, a full disk, a taken port, a code given twice: one sentence each."""
 
-ServerOption = Annotated[str, typer.Option(help="Address of the platform, host:port.")]
-ServerIdOption = Annotated[str, typer.Option(help="20-digit code of the platform.")]
+ServerOption = Annotated[str, typer.Option(help="Address of the platform, host:port. 平台地址。")]
+ServerIdOption = Annotated[
+    str, typer.Option(help="20-digit code of the platform. 平台编码，20 位。")
+]
 PasswordOption = Annotated[
-    str, typer.Option(help="Registration password.", envvar="GB28181_SIMULATOR_PASSWORD")
+    str, typer.Option(help="Registration password. 注册密码。", envvar="GB28181_SIMULATOR_PASSWORD")
 ]
-CodecOption = Annotated[str, typer.Option(help="h264 or h265.")]
-TransportOption = Annotated[str, typer.Option(help="UDP or TCP for the signalling.")]
-EditionOption = Annotated[str, typer.Option(help="1.0 (2011), 2.0 (2016) or 3.0 (2022).")]
+CodecOption = Annotated[str, typer.Option(help="h264 or h265. 视频编码。")]
+TransportOption = Annotated[str, typer.Option(help="UDP or TCP for the signalling. 信令传输方式。")]
+EditionOption = Annotated[
+    str, typer.Option(help="1.0 (2011), 2.0 (2016) or 3.0 (2022). 协议版本。")
+]
 CountOption = Annotated[
-    int, typer.Option(min=1, max=MAX_DEVICES, help="How many, with consecutive codes.")
+    int,
+    typer.Option(min=1, max=MAX_DEVICES, help="How many, with consecutive codes. 数量，编码连续。"),
 ]
-NameOption = Annotated[str, typer.Option(help="Name, in any characters of GB 18030.")]
+NameOption = Annotated[str, typer.Option(help="Name, in any characters of GB 18030. 名称。")]
 SmallOption = Annotated[
-    bool, typer.Option("--small", help="360p at 600 kbit/s instead of 1080p at 4 Mbit/s.")
+    bool, typer.Option("--small", help="360p at 600 kbit/s instead of 1080p at 4 Mbit/s. 小码流。")
 ]
 SecondsOption = Annotated[
-    float, typer.Option(min=0, help="Stop after so many seconds; 0 runs until Ctrl-C.")
+    float, typer.Option(min=0, help="Stop after so many seconds; 0 runs until Ctrl-C. 运行秒数。")
 ]
-RampOption = Annotated[float, typer.Option(min=0, help="Seconds over which the devices start.")]
-HostOption = Annotated[str, typer.Option(help="Local address of the devices.")]
-ClipsOption = Annotated[Path, typer.Option(help="Where encoded clips are kept.")]
-SeedOption = Annotated[int, typer.Option(help="Makes a run repeatable.")]
+RampOption = Annotated[
+    float, typer.Option(min=0, help="Seconds over which the devices start. 启动分散秒数。")
+]
+HostOption = Annotated[str, typer.Option(help="Local address of the devices. 设备本地地址。")]
+ClipsOption = Annotated[Path, typer.Option(help="Where encoded clips are kept. 视频片段目录。")]
+SeedOption = Annotated[int, typer.Option(help="Makes a run repeatable. 随机种子。")]
 
 
 @app.command()
 def device(
     server: ServerOption = "127.0.0.1:5060",
     server_id: ServerIdOption = "34020000002000000001",
-    device_id: Annotated[str, typer.Option(help="20-digit code.")] = "34020000001320000001",
+    device_id: Annotated[
+        str, typer.Option(help="20-digit code. 设备编码，20 位。")
+    ] = "34020000001320000001",
     password: PasswordOption = "12345678",  # noqa: S107 - what a simulator starts with
     name: NameOption = "Simulated camera",
     codec: CodecOption = "h264",
-    audio: Annotated[bool, typer.Option("--audio", help="Send G.711A sound too.")] = False,
+    audio: Annotated[
+        bool, typer.Option("--audio", help="Send G.711A sound too. 同时发送声音。")
+    ] = False,
     transport: TransportOption = "UDP",
     edition: EditionOption = "3.0",
     count: CountOption = 1,
@@ -97,10 +113,14 @@ def device(
 def nvr(
     server: ServerOption = "127.0.0.1:5060",
     server_id: ServerIdOption = "34020000002000000001",
-    device_id: Annotated[str, typer.Option(help="20-digit code.")] = "34020000001180000001",
+    device_id: Annotated[
+        str, typer.Option(help="20-digit code. 设备编码，20 位。")
+    ] = "34020000001180000001",
     password: PasswordOption = "12345678",  # noqa: S107 - what a simulator starts with
     name: NameOption = "Simulated recorder",
-    channels: Annotated[int, typer.Option(min=1, max=512, help="Cameras of each recorder.")] = 8,
+    channels: Annotated[
+        int, typer.Option(min=1, max=512, help="Cameras of each recorder. 每台录像机的通道数。")
+    ] = 8,
     transport: TransportOption = "TCP",
     edition: EditionOption = "3.0",
     count: CountOption = 1,
@@ -195,8 +215,8 @@ def _run(
         asyncio.run(
             run_devices(profiles, clips=clips, host=host, ramp=ramp, seconds=seconds, seed=seed)
         )
-    except OSError as error:
-        console.print(f"[red]{error}[/red]")
+    except CANNOT_RUN as error:
+        console.print(f"[red]{escape(str(error))}[/red]")
         raise typer.Exit(2) from error
 
 
@@ -243,12 +263,13 @@ async def run_devices(
         f"{report.keepalives} keepalives, {report.invites} plays."
     )
     for cause, count in sorted(report.failures.items()):
-        console.print(f"  {count} × {cause}")
+        console.print(f"  {count} × {escape(cause)}")
 
 
 def _print_presence(device: SimulatedDevice, presence: Presence) -> None:
     colour = {"online": "green", "offline": "red"}.get(presence.value, "dim")
     why = device.registration.failure if presence is Presence.OFFLINE else ""
     console.print(
-        f"[{colour}]{presence.value:8}[/] {device.profile.device_id} {device.profile.name} {why}"
+        f"[{colour}]{presence.value:8}[/] {device.profile.device_id}"
+        f" {escape(device.profile.name)} {escape(why)}"
     )

@@ -18,8 +18,7 @@ from manscdp.xml import parse
 from simulators.answers import catalog_pages, device_info, device_status
 from simulators.live import LiveSender, Streams
 from simulators.profile import DeviceProfile
-from simulators.registration import Presence, Registration, RegistrationFailed
-from sipserver.sip.errors import SipError
+from simulators.registration import PLATFORM_LOST, Presence, Registration
 from sipserver.sip.flow import Flow
 from sipserver.transport.service import IncomingRequest, SipService
 
@@ -52,10 +51,10 @@ class SimulatedDevice:
             service,
             new_token=new_token,
             seed=seed,
-            on_presence=lambda presence: on_presence(self, presence),
+            on_presence=self._presence_changed,
         )
-        channels = {channel.channel_id: channel for channel in profile.channels}
-        self.live = LiveSender(channels, streams, new_ssrc=lambda: seed % 10_000)
+        self._on_presence = on_presence
+        self.live = LiveSender(profile, streams, first_ssrc=seed)
         self.unknown_commands: dict[str, int] = {}
         """CmdType -> how often it came; answered 200 all the same (4.10)."""
         self.key_frames_asked = 0
@@ -66,9 +65,16 @@ class SimulatedDevice:
         try:
             await self.registration.run()
         finally:
+            if not self.registration.dead:
+                self.live.hang_up_all()
             self.live.close()
             for task in self._answers:
                 task.cancel()
+
+    def _presence_changed(self, presence: Presence) -> None:
+        if presence is Presence.OFFLINE and not self.registration.dead:
+            self.live.hang_up_all()  # nobody is there to watch (annex K b)
+        self._on_presence(self, presence)
 
     def on_request(self, incoming: IncomingRequest) -> None:
         method = incoming.request.method
@@ -126,7 +132,7 @@ class SimulatedDevice:
         for body in bodies:
             try:
                 response = await self.registration.message(body)
-            except (SipError, RegistrationFailed) as error:
+            except PLATFORM_LOST as error:
                 log.info("answer not delivered", device=self.profile.device_id, error=str(error))
                 return
             if response.status != 200:

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Final, Protocol
 
 import structlog
 
+from manscdp.edition import Edition
 from sdp.errors import SdpError
-from sdp.format import MediaFormat, resolution_code, video_codec_code
-from sdp.gb import Transport
+from sdp.format import RESOLUTIONS, MediaFormat, resolution_code, video_codec_code
+from sdp.gb import Transport, compose_ssrc
 from sdp.offer import MediaOffer, make_live_answer, parse_offer
-from simulators.profile import ChannelProfile
+from sdp.subject import Subject
+from simulators.profile import ChannelProfile, DeviceProfile
 from sipserver.transport.service import Call, IncomingRequest
 
 ACK_TIMEOUT: Final = 32.0
 """Seconds from our 200 to the ACK, after which the session is given up (RFC 3261 13.3.1.4)."""
 SUB_STREAM: Final = 1
+FULL: Final = ((1920, 1080), 4000)
+SMALL: Final = ((640, 360), 600)
+"""Picture size and kbit/s of the clips."""
+G711A: Final = {"audio_codec": 1, "audio_bitrate": 8, "audio_sampling": 1}
+"""64 kbit/s at 8 kHz in the codes of ``f=``."""
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +67,8 @@ class _Session:
     call: Call
     stream: OutgoingStream
     channel_id: str
+    sequence: str
+    """The sender's sequence of the Subject; "" without one."""
     started: bool = False
 
 
@@ -67,22 +76,24 @@ class LiveSender:
     """The sessions of one device.
 
     :param limit: sessions at once; one more is refused with 486
+    :param first_ssrc: where the SSRCs begin that this device chooses when an INVITE names none
     """
 
     def __init__(
         self,
-        channels: Mapping[str, ChannelProfile],
+        profile: DeviceProfile,
         streams: Streams,
         *,
         limit: int = 64,
-        new_ssrc: Callable[[], int] = lambda: 0,
+        first_ssrc: int = 0,
     ) -> None:
         self.invites = 0
         """INVITEs answered with 200."""
-        self._channels = channels
+        self._profile = profile
+        self._channels = {channel.channel_id: channel for channel in profile.channels}
         self._streams = streams
         self._limit = limit
-        self._new_ssrc = new_ssrc
+        self._ssrc_numbers = count(first_ssrc)
         self._sessions: dict[str, _Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -108,10 +119,21 @@ class LiveSender:
             incoming.respond(488)
             return
         incoming.respond(100)
-        self._accept(incoming, channel, offer)
+        subject = Subject.parse(
+            (incoming.request.get(b"subject") or b"").decode("utf-8", "replace")
+        )
+        self._release_stale(channel.channel_id, subject.sender_seq)
+        self._accept(incoming, channel, offer, subject.sender_seq)
+
+    def _release_stale(self, channel_id: str, sequence: str) -> None:
+        """A new INVITE for what is being sent takes its place (annex K c, annex L)."""
+        for call_id, session in list(self._sessions.items()):
+            if sequence and (session.channel_id, session.sequence) == (channel_id, sequence):
+                session.call.cancel()
+                self._end(call_id, "the same stream is asked for anew")
 
     def close(self) -> None:
-        """Stop every stream; calls are left to the platform's BYE or time-out."""
+        """Stop every stream and say nothing: calls are left to the platform's BYE or time-out."""
         for call_id in list(self._sessions):
             self._end(call_id, "the device stops")
         for task in self._tasks:
@@ -122,14 +144,48 @@ class LiveSender:
         for session in list(self._sessions.values()):
             await session.call.bye()
 
+    def hang_up_all(self) -> None:
+        """BYE to all without waiting for the answers, and no media any more."""
+        for call_id, session in list(self._sessions.items()):
+            session.call.cancel()
+            self._end(call_id, "the device hangs up")
+
+    def _own_ssrc(self) -> int:
+        """By the rule of annex G, each once in 10,000 streams."""
+        return compose_ssrc(self._profile.domain, next(self._ssrc_numbers) % 10_000)
+
+    def _format(self, channel: ChannelProfile, *, sub_stream: bool) -> MediaFormat:
+        """What is really sent; before 2022 ``f=`` had no codes for H.265 and odd sizes."""
+        small = sub_stream or self._profile.main_clip == "small"
+        size, kbps = SMALL if small else FULL
+        code = resolution_code(*size)
+        old = self._profile.edition < Edition.GB2022
+        if old and code not in RESOLUTIONS:
+            code = ""
+        h265 = channel.codec == "h265" and not sub_stream
+        codec = None if h265 and old else video_codec_code("H.265" if h265 else "H.264")
+        return MediaFormat(
+            video_codec=codec,
+            resolution=code or None,
+            frame_rate=25,
+            rate_type=2,
+            video_kbps=kbps,
+            **(G711A if channel.audio else {}),
+        )
+
     def _accept(
-        self, incoming: IncomingRequest, channel: ChannelProfile, offer: MediaOffer
+        self,
+        incoming: IncomingRequest,
+        channel: ChannelProfile,
+        offer: MediaOffer,
+        sequence: str,
     ) -> None:
-        ssrc = self._new_ssrc() if offer.ssrc is None else offer.ssrc
+        ssrc = self._own_ssrc() if offer.ssrc is None else offer.ssrc
+        sub_stream = offer.stream == SUB_STREAM
         try:
             stream = self._streams.open(
                 channel,
-                sub_stream=offer.stream == SUB_STREAM,
+                sub_stream=sub_stream,
                 transport=offer.transport,
                 remote=(offer.address or "", offer.port),
                 ssrc=ssrc,
@@ -138,19 +194,16 @@ class LiveSender:
             log.warning("no media port", channel=channel.channel_id, error=str(error))
             incoming.respond(480)
             return
-        codec = video_codec_code("H.265" if channel.codec == "h265" else "H.264")
         sdp = make_live_answer(
             offer,
             sender_id=channel.channel_id,
             media_ip=incoming.flow.local[0],
             media_port=stream.port,
             ssrc=ssrc,
-            media_format=MediaFormat(
-                video_codec=codec, resolution=resolution_code(1920, 1080), frame_rate=25
-            ),
+            media_format=self._format(channel, sub_stream=sub_stream),
         )
         call = incoming.accept(body=sdp)
-        self._sessions[call.call_id] = _Session(call, stream, channel.channel_id)
+        self._sessions[call.call_id] = _Session(call, stream, channel.channel_id, sequence)
         self.invites += 1
         call.on_ended = lambda reason: self._end(call.call_id, reason)
         call.on_request = self._on_request

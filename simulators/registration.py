@@ -10,6 +10,7 @@ from typing import Final
 
 import structlog
 
+from manscdp.edition import Edition
 from manscdp.notify import Keepalive
 from simulators.profile import DeviceProfile
 from sipserver.sip.auth import answer_challenge
@@ -17,6 +18,7 @@ from sipserver.sip.errors import SipError
 from sipserver.sip.flow import Flow
 from sipserver.sip.message import Response
 from sipserver.sip.outgoing import OutgoingRequest
+from sipserver.transport.errors import TransportError
 from sipserver.transport.service import SipService
 
 REFRESH_SHARE: Final = 0.8
@@ -35,6 +37,10 @@ class Presence(Enum):
 
 class RegistrationFailed(Exception):
     """The platform refused or did not answer; the text says which."""
+
+
+PLATFORM_LOST: Final = (RegistrationFailed, SipError, TransportError)
+"""What a device survives: no answer, no way to the platform, a refusal. It tries again."""
 
 
 class Registration:
@@ -80,6 +86,10 @@ class Registration:
             self.failure = "the TCP connection was lost"
             self._lost.set()
 
+    @property
+    def dead(self) -> bool:
+        return self._dead
+
     def die(self) -> None:
         """Fall silent for good: no keepalive, no refresh, no de-registration."""
         self._dead = True
@@ -91,12 +101,13 @@ class Registration:
             while not self._dead:
                 try:
                     await self._stay_online()
-                except (RegistrationFailed, SipError) as error:
+                except PLATFORM_LOST as error:
                     self.failure = str(error)
                     log.info("registration", device=self._profile.device_id, failure=self.failure)
                 self._set(Presence.OFFLINE)
                 if self._dead:
                     return
+                self._disconnect()
                 spread = self._random.uniform(0, self._profile.retry_spread)
                 await asyncio.sleep(self._profile.retry_interval + spread)
         finally:
@@ -126,12 +137,18 @@ class Registration:
             return await self._service.connect_tcp(self._profile.server)
         return self._service.udp_flow(self._profile.server)
 
+    def _disconnect(self) -> None:
+        """The next try makes a connection of its own; this one must not stay open beside it."""
+        flow, self.flow = self.flow, None
+        if flow is not None and flow.reliable:
+            self._service.disconnect(flow)
+
     async def _refresh(self, granted: float) -> None:
         while True:
             await asyncio.sleep(granted * REFRESH_SHARE)
             try:
                 granted = await self._register(self._profile.expires)
-            except (RegistrationFailed, SipError) as error:
+            except PLATFORM_LOST as error:
                 self.failure = str(error)
                 self._lost.set()
                 return
@@ -151,7 +168,7 @@ class Registration:
             response = await self.message(
                 body.to_bytes(self._profile.charset, self._profile.edition)
             )
-        except SipError:
+        except PLATFORM_LOST:
             return False
         if response.status == 200:
             self.keepalives += 1
@@ -201,7 +218,9 @@ class Registration:
         if self.flow is None:
             raise RegistrationFailed("the device is not connected")
         self._cseq += 1
-        headers = [("Expires", str(expires)), ("X-GB-Ver", str(self._profile.edition))]
+        headers = [("Expires", str(expires))]
+        if self._profile.edition >= Edition.GB2022:  # older ones do not know it (annex I)
+            headers.append(("X-GB-Ver", str(self._profile.edition)))
         if authorization:
             headers.append(("Authorization", authorization))
         request = OutgoingRequest(
@@ -221,7 +240,7 @@ class Registration:
         try:
             async with asyncio.timeout(2):
                 await self._register(0)
-        except (RegistrationFailed, SipError, TimeoutError) as error:
+        except (*PLATFORM_LOST, TimeoutError) as error:
             log.debug("de-registration", device=self._profile.device_id, failure=str(error))
         self._set(Presence.IDLE)
 

@@ -5,11 +5,13 @@ import hashlib
 import itertools
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from conformance.peer import UdpPeer
 from conformance.wire import WireMessage, read_manscdp, read_sdp
+from manscdp.edition import Edition
 from sdp.gb import Transport
 from simulators.profile import ChannelProfile, DeviceProfile, Habits, camera, recorder
 from simulators.site import SiteRunner
@@ -282,3 +284,76 @@ async def test_registers_again_after_a_refusal(peer: UdpPeer) -> None:
     goodbye = await peer.receive(method="REGISTER")
     peer.respond(goodbye, "200 OK", extra="Expires: 0")
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def invite(running: Running, body: str, *, sequence: str = "0200000123") -> WireMessage:
+    channel = "34020000001320000001"
+    subject = f"Subject: {channel}:{sequence},{PLATFORM}:0\nContent-Type: application/sdp"
+    call = running.request("INVITE", channel, subject, body.encode())
+    answer = await running.peer.receive(method="INVITE", status=200)
+    tag = answer.parameter("to", "tag") or ""
+    running.request("ACK", channel, "", b"", tag=tag, call=call)
+    return answer
+
+
+async def test_a_new_invite_for_what_is_being_sent_takes_its_place(running: Running) -> None:
+    """Annex K c: the old link is released, the new one is built."""
+    body = OFFER.format(proto="RTP/AVP", setup="")
+    first = await invite(running, body)
+    await invite(running, body)
+    bye = await running.peer.receive(method="BYE")
+    running.peer.respond(bye, "200 OK")
+    assert bye.one("call-id") == first.one("call-id")
+    await invite(running, body, sequence="0200000124")  # another stream beside it
+    assert running.streams.stream.log.count("close") == 1
+
+
+async def test_chooses_ssrcs_by_the_rule_when_the_invite_names_none(running: Running) -> None:
+    """Annex G: 0, digits 4 to 8 of the domain, a number of its own for each stream."""
+    body = OFFER.format(proto="RTP/AVP", setup="").replace("y=0200000123\r\n", "")
+    answers = [read_sdp((await invite(running, body, sequence=str(n))).body) for n in range(3)]
+    ssrcs = [answer.one("y") for answer in answers]
+    assert [ssrc[:6] for ssrc in ssrcs] == ["020000"] * 3
+    assert len(set(ssrcs)) == 3
+
+
+@pytest.mark.parametrize(
+    ("edition", "stream", "audio", "said"),
+    [
+        (Edition.GB2022, "", True, "v/5/6/25/2/4000a/1/8/1"),
+        (Edition.GB2022, "a=streamnumber:1\r\n", False, "v/2/640x360/25/2/600a///"),
+        (Edition.GB2016, "", False, "v//6/25/2/4000a///"),
+        (Edition.GB2016, "a=streamnumber:1\r\n", False, "v/2//25/2/600a///"),
+    ],
+)
+async def test_says_truly_what_it_sends(
+    peer: UdpPeer, edition: Edition, stream: str, audio: bool, said: str
+) -> None:
+    profile = camera(
+        1, "东门", PASSWORD, codec="h265", audio=audio, edition=edition, **habits(peer)
+    )
+    async for running in start(peer, profile):
+        body = OFFER.format(proto="RTP/AVP", setup=stream)
+        assert read_sdp((await invite(running, body)).body).one("f") == said
+
+
+async def test_an_older_device_does_not_know_the_version_header(peer: UdpPeer) -> None:
+    profile = replace(camera(1, "东门", PASSWORD, **habits(peer)), edition=Edition.GB2016)
+    streams = RecordedStreams()
+    task = asyncio.create_task(SiteRunner([profile], streams).run())
+    register = await accept_registration(peer)
+    assert register.all("x-gb-ver") == []
+    task.cancel()
+    farewell = asyncio.create_task(_accept_farewell(peer))
+    await asyncio.gather(task, return_exceptions=True)
+    farewell.cancel()
+
+
+async def test_stops_sending_and_hangs_up_when_it_is_stopped(peer: UdpPeer) -> None:
+    profile = camera(1, "东门", PASSWORD, **habits(peer))
+    streams = RecordedStreams()
+    async for running in start(peer, profile):
+        streams = running.streams
+        await invite(running, OFFER.format(proto="RTP/AVP", setup=""))
+    await peer.receive(method="BYE")
+    assert streams.stream.log[-1] == "close"
