@@ -26,7 +26,7 @@ from bench.ps_mux import build_clip
 
 STREAMS = 200
 SINK_PORT = 20_000
-REFERENCE_PORT = 40_000
+REFERENCE_PORT = 24_000
 WARM_SECONDS = 3.5
 MEASURE_SECONDS = 8.0
 BASE_SSRC = 100_000_000
@@ -113,7 +113,7 @@ def relay_once(streams: int) -> tuple[float, dict[str, Any]]:
         sink = tool(
             "rtp_sink", "--port", SINK_PORT, "--n", streams, "--seconds", total, "--idle-exit", 3
         )
-        ports = [node.open_receiver(f"s{i}", BASE_SSRC + i) for i in range(streams)]
+        ports = [node.open_receiver(f"s{i}", BASE_SSRC + i, ready=False) for i in range(streams)]
         for i in range(streams):
             node.open_relay(f"s{i}", 2 * BASE_SSRC + i, SINK_PORT + 2 * i)
         pusher = push(ports, WARM_SECONDS + MEASURE_SECONDS + 2)

@@ -1,6 +1,5 @@
 """The product as a black box: started as an operator starts it, driven over HTTP."""
 
-import itertools
 import json
 import signal
 import socket
@@ -178,16 +177,26 @@ class MediaNode(Http):
         super().__init__(http_port, token)
         self.pid = pid
         self.http_port = http_port
-        self._ports = itertools.count(30_000, 2)
 
     def flv_path(self, stream: str) -> str:
         """Path and query of the stream's HTTP-FLV."""
         answer = self.call("GET", f"/media/v1/receivers/{stream}/outputs")
         return str(answer["flv"])
 
-    def open_receiver(self, stream: str, ssrc: int, transport: str = "udp") -> int:
-        """Returns the local port."""
-        body = {"stream": stream, "transport": transport, "ssrc": ssrc}
+    def open_receiver(
+        self, stream: str, ssrc: int, transport: str = "udp", *, ready: bool = True
+    ) -> int:
+        """Returns the local port.
+
+        :param ready: keep a group of pictures for viewers; a stream that is only relayed need not
+        """
+        body = {
+            "stream": stream,
+            "transport": transport,
+            "ssrc": ssrc,
+            "host": "127.0.0.1",
+            "ready": ready,
+        }
         return int(self.call("POST", "/media/v1/receivers", body)["port"])
 
     def open_relay(self, stream: str, ssrc: int, port: int, transport: str = "udp") -> None:
