@@ -111,11 +111,19 @@ def credential_of(request: web.Request) -> Credential | None:
 
 
 def _same_origin(request: web.Request) -> bool:
-    """A browser names the page's origin with every change; programs name none."""
+    """A browser names the page's origin with every change; programs name none.
+
+    Behind a reverse proxy ``Host`` may be an inner name. Then the browser's own verdict counts
+    (Fetch Metadata, over HTTPS), or the name that the proxy passes on: no page of another site can
+    set either of them.
+    """
     origin = request.headers.get("Origin")
     if request.method in _SAFE_METHODS or origin is None:
         return True
-    return origin.partition("://")[2] == request.host
+    if site := request.headers.get("Sec-Fetch-Site"):
+        return site == "same-origin"
+    asked = request.headers.get("X-Forwarded-Host", request.host)
+    return origin.partition("://")[2] == asked.partition(",")[0].strip()
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

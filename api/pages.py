@@ -74,10 +74,12 @@ def _file(root: Path, path: str) -> Path | None:
     """A regular file inside ``root``, or ``None``; links and ``..`` do not lead out."""
     if not path or "\0" in path:
         return None
-    candidate = (root / path).resolve()
-    if not candidate.is_relative_to(root) or not candidate.is_file():
+    try:
+        candidate = (root / path).resolve()
+        inside = candidate.is_relative_to(root) and candidate.is_file()
+    except (OSError, RuntimeError):  # a name longer than any file's; a loop of links
         return None
-    return candidate
+    return candidate if inside else None
 
 
 def _looks_like_file(path: str) -> bool:

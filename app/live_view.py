@@ -81,6 +81,7 @@ def media_status_handler(
                 call_id=incoming.request.call_id,
                 device_id=status.device_id,
                 notify_type=status.notify_type,
+                sender_id=device.device_id,
             )
 
     return handle
@@ -150,11 +151,12 @@ class PlayUrlSigner:
         self._clock = clock
 
     def play_urls(self, stream: str, request: web.Request) -> PlayUrls:
-        """At the address by which the client reached us."""
+        """At the address by which the client reached us, or the proxy before us."""
         proxied = request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+        forwarded = request.headers.get("X-Forwarded-Host", "").partition(",")[0].strip()
         urls = play_urls(
             stream,
-            authority=request.host,
+            authority=forwarded or request.host,
             token=self._tokens.issue(stream, lifetime=self._lifetime),
             secure=request.secure or proxied,
         )

@@ -33,6 +33,10 @@ async def test_pages_of_the_console_are_its_index(client: Client, path: str) -> 
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
+async def test_a_page_with_an_endless_name_is_the_consoles_too(client: Client) -> None:
+    assert (await client.get(f"/{'a' * 300}")).status == 200
+
+
 async def test_hashed_files_may_be_kept_for_ever(client: Client) -> None:
     answer = await client.get("/assets/app-1a2b.js")
     assert answer.status == 200
@@ -41,7 +45,15 @@ async def test_hashed_files_may_be_kept_for_ever(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/out.txt", "/assets/no.js", "/..%2fsecret.txt", "/%00.txt", "/api/v1/none"]
+    "path",
+    [
+        "/out.txt",
+        "/assets/no.js",
+        "/..%2fsecret.txt",
+        "/%00.txt",
+        "/api/v1/none",
+        f"/{'a' * 300}.txt",
+    ],
 )
 async def test_nothing_outside_is_served(client: Client, path: str) -> None:
     answer = await client.get(path)

@@ -1,6 +1,7 @@
 import stat
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -103,9 +104,15 @@ def test_a_media_status_ends_the_session_it_is_about() -> None:
         b"<DeviceID>34020000001320000001</DeviceID><NotifyType>121</NotifyType></Notify>"
     )
     handle = media_status_handler(cast(LiveSessions, live))
-    handle(cast(Device, None), parse(body), cast(Incoming, FakeIncoming()))
+    sender = SimpleNamespace(device_id="34020000001180000001")
+    handle(cast(Device, sender), parse(body), cast(Incoming, FakeIncoming()))
     assert live.seen == [
-        {"call_id": "c@h", "device_id": "34020000001320000001", "notify_type": "121"}
+        {
+            "call_id": "c@h",
+            "device_id": "34020000001320000001",
+            "notify_type": "121",
+            "sender_id": "34020000001180000001",
+        }
     ]
 
 
@@ -157,7 +164,13 @@ def test_play_urls_are_signed_for_the_address_the_client_used() -> None:
 def test_behind_a_proxy_that_speaks_tls_the_urls_do_too() -> None:
     signer = PlayUrlSigner(PlayTokens(b"x" * 32), 60.0)
     urls = signer.play_urls("s", request(X_Forwarded_Proto="https")).urls
-    assert urls["ws_flv"].startswith("wss://")
+    assert urls["ws_flv"].startswith("wss://nvr.example:8080/")
+
+
+def test_behind_a_proxy_with_another_name_the_urls_have_the_name_outside() -> None:
+    signer = PlayUrlSigner(PlayTokens(b"x" * 32), 60.0)
+    outside = request(X_Forwarded_Host="video.example, inner.example")
+    assert signer.play_urls("s", outside).urls["flv"].startswith("http://video.example/live/s.flv")
 
 
 async def test_the_secret_of_the_tokens_is_made_once(tmp_path: Path) -> None:

@@ -329,9 +329,8 @@ async def test_chooses_ssrcs_by_the_rule_when_the_invite_names_none(running: Run
 async def test_says_truly_what_it_sends(
     peer: UdpPeer, edition: Edition, stream: str, audio: bool, said: str
 ) -> None:
-    profile = camera(
-        1, "东门", PASSWORD, codec="h265", audio=audio, edition=edition, **habits(peer)
-    )
+    profile = camera(1, "东门", PASSWORD, codec="h265", audio=audio, **habits(peer))
+    profile = replace(profile, edition=edition)
     async for running in start(peer, profile):
         body = OFFER.format(proto="RTP/AVP", setup=stream)
         assert read_sdp((await invite(running, body)).body).one("f") == said

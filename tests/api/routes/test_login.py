@@ -78,6 +78,9 @@ async def test_a_page_of_another_site_cannot_use_the_cookie(client: Client) -> N
     answer = await client.post("/api/v1/logout", headers={"Origin": "https://elsewhere.example"})
     assert answer.status == 403
     assert (await answer.json())["code"] == "foreign_origin"
+    lie = {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"}
+    answer = await client.post("/api/v1/logout", headers=lie | {"Host": "elsewhere.example"})
+    assert answer.status == 403
     own = f"http://{client.host}:{client.port}"
     assert (await client.post("/api/v1/logout", headers={"Origin": own})).status == 204
 
@@ -100,3 +103,15 @@ async def test_the_old_password_is_asked(client: Client) -> None:
     assert (await client.post("/api/v1/user/password", json=change)).status == 401
     short = {"old_password": PASSWORD, "new_password": "short"}
     assert (await client.post("/api/v1/user/password", json=short)).status == 400
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [{"Sec-Fetch-Site": "same-origin"}, {"X-Forwarded-Host": "video.example, inner.example"}],
+)
+async def test_behind_a_proxy_that_changes_the_host_the_console_works(
+    client: Client, proof: dict[str, str]
+) -> None:
+    await log_in(client)
+    headers = {"Origin": "https://video.example", **proof}
+    assert (await client.post("/api/v1/logout", headers=headers)).status == 204
