@@ -29,7 +29,7 @@ from sipserver.sip.events import (
 )
 from sipserver.sip.failure import Failure
 from sipserver.sip.flow import Flow
-from sipserver.sip.framing import PONG, StreamFramer
+from sipserver.sip.framing import PONG
 from sipserver.sip.invite_usage import InviteUsage
 from sipserver.sip.invite_usage import State as UsageState
 from sipserver.sip.message import MAX_BODY_SIZE, Request, Response, parse_message
@@ -41,6 +41,7 @@ from sipserver.sip.server_transaction import (
     ServerTransaction,
 )
 from sipserver.sip.stats import Counters, SipStats
+from sipserver.sip.streams import Streams
 from sipserver.sip.timers import Timer, TimerTarget
 from sipserver.sip.transaction_layer import COOKIE, TransactionLayer, server_key
 from sipserver.sip.writer import (
@@ -100,8 +101,9 @@ class Endpoint:
         self._invites: dict[InviteServerTransaction, RequestReceived] = {}  # not answered yet
         self._calls: set[InviteUsage] = set()
         self._calls_on: dict[int, set[InviteUsage]] = {}  # by TCP connection
-        self._framers: dict[int, StreamFramer] = {}
-        self._pending_size = 0
+        self._streams = Streams(
+            max_body_size=settings.max_body_size, max_pending_size=settings.max_pending_size
+        )
         self._constant = (
             header_lines([("User-Agent", settings.user_agent)]) if settings.user_agent else b""
         )
@@ -121,11 +123,7 @@ class Endpoint:
 
         Returns how many messages they completed.
         """
-        framer = self._framers.get(flow.connection)
-        if framer is None:
-            framer = StreamFramer(max_body_size=self._settings.max_body_size)
-            self._framers[flow.connection] = framer
-        before = framer.pending
+        framer = self._streams.framer(flow)
         completed = 0
         framer.receive_data(data)
         try:
@@ -139,21 +137,17 @@ class Endpoint:
             framer.pings = 0
             self._count.keep_alives += 1
             self._layer.send(PONG, flow)
-        self._pending_size += framer.pending - before
-        if self._pending_size > self._settings.max_pending_size:
-            self._events.append(ConnectionCondemned(flow, "too many unfinished messages"))
+        if (greediest := self._streams.weigh(flow)) is not None:
+            self._events.append(ConnectionCondemned(greediest, "too many unfinished messages"))
         return completed
 
     def pending_size(self, flow: Flow) -> int:
         """Bytes of an unfinished message on that connection."""
-        framer = self._framers.get(flow.connection)
-        return 0 if framer is None else framer.pending
+        return self._streams.pending(flow)
 
     def connection_lost(self, flow: Flow, now: float) -> None:
         """The connection is gone: so are its transactions and calls."""
-        framer = self._framers.pop(flow.connection, None)
-        if framer is not None:
-            self._pending_size -= framer.pending
+        self._streams.lost(flow)
         self._layer.connection_lost(flow.connection, now)
         for usage in list(self._calls_on.get(flow.connection, ())):
             usage.receive_gone(Failure.CONNECTION_LOST.value)

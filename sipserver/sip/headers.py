@@ -217,7 +217,7 @@ def quick_tag(raw: bytes) -> str | None:
     text, bracket, tail = raw.partition(b">")
     if not bracket or text[:1] != b"<" or (tail and not is_plain_tag(tail)):
         return None
-    parse_uri(text[1:])
+    _parse_address_uri(text[1:])
     return tail[5:].strip().decode()
 
 

@@ -10,7 +10,7 @@ from time import process_time
 import pytest
 
 from sipserver.sip.endpoint import Endpoint, EndpointSettings
-from sipserver.sip.events import RequestReceived
+from sipserver.sip.events import ConnectionCondemned, RequestReceived
 from sipserver.sip.flow import Flow
 from sipserver.sip.framing import StreamFramer
 from sipserver.sip.message import MAX_LINE_SIZE
@@ -128,3 +128,30 @@ def test_a_retransmission_from_another_port_of_the_host_is_one(
     endpoint.receive_datagram(device_request("REGISTER"), other, 0.5)
     assert endpoint.next_event() is None
     assert [flow for _, flow, _ in endpoint.data_to_send()] == [udp_flow, other]
+
+
+@pytest.mark.parametrize("to", ["<tel:+8613800000000>", "<tel:+8613800000000>;x=1"])
+def test_416_is_for_request_uris_alone(
+    to: str, endpoint: Endpoint, udp_flow: Flow, device_request: Build
+) -> None:
+    raw = device_request("MESSAGE")
+    line = next(line for line in raw.split(b"\r\n") if line.startswith(b"To: "))
+    endpoint.receive_datagram(raw.replace(line, b"To: " + to.encode()), udp_flow, now=0.0)
+    [(answer, _, _)] = endpoint.data_to_send()
+    assert answer.startswith(b"SIP/2.0 400 ")
+
+
+def test_who_holds_most_unfinished_bytes_goes_not_who_came_last(
+    new_token: Callable[[], str], tcp_flow: Flow, device_request: Build
+) -> None:
+    endpoint = Endpoint(EndpointSettings(max_pending_size=2000), new_token=new_token)
+    greedy, honest = replace(tcp_flow, connection=1), replace(tcp_flow, connection=2)
+    wire = device_request(body=b"x" * 10_000)
+    endpoint.receive_stream(wire[:1900], greedy, 0.0)
+    endpoint.receive_stream(wire[:300], honest, 0.0)
+    event = endpoint.next_event()
+    assert isinstance(event, ConnectionCondemned)
+    assert event.flow == greedy
+    endpoint.connection_lost(greedy, 0.0)
+    endpoint.receive_stream(wire[300:1900], honest, 0.0)
+    assert endpoint.next_event() is None  # nothing is counted of a stream that is gone
