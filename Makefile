@@ -21,6 +21,7 @@ $(VENV)/bin/uv:
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv==0.13.9
 
 $(VENV)/.installed: requirements/dev.txt $(VENV)/bin/uv
+	@echo "Installing the locked Python packages into $(VENV). 正在安装 Python 依赖。"
 	$(UV) pip sync --quiet requirements/dev.txt requirements/uv.txt
 	@touch $@
 
@@ -39,6 +40,7 @@ lock: $(VENV)/bin/uv ## Resolve the dependencies anew into requirements/
 # ------------------------------------------------------------------- build
 .PHONY: build
 build: install ## Build the media core (release) into media_relay/
+	@[ -e media_relay/_core.abi3.so ] || echo "Building the media core; the first time takes a few minutes. 首次构建媒体核心需要几分钟。"
 	$(VENV)/bin/maturin develop --release --quiet --uv
 
 .PHONY: build-dev
