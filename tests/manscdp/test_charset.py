@@ -82,3 +82,7 @@ def test_any_bytes_decode(data: bytes, charset: str | None) -> None:
 def test_chinese_comes_back_from_either_charset(text: str) -> None:
     assert decode(text.encode()).text == text
     assert decode(GB2312 + text.encode("gb18030"), "gb18030").text == text
+
+
+def test_a_utf_8_mark_in_front_of_gb_18030_is_not_believed() -> None:
+    assert decode(b"\xef\xbb\xbf" + "<a>南门东侧</a>".encode("gb18030")).text == "<a>南门东侧</a>"

@@ -9,11 +9,13 @@ from time import process_time
 
 import pytest
 
+from sipserver.sip import message
 from sipserver.sip.endpoint import Endpoint, EndpointSettings
 from sipserver.sip.events import ConnectionCondemned, RequestReceived
 from sipserver.sip.flow import Flow
 from sipserver.sip.framing import StreamFramer
-from sipserver.sip.message import MAX_LINE_SIZE
+from sipserver.sip.invite_usage import CallAcknowledged
+from sipserver.sip.message import MAX_LINE_SIZE, parse_message
 from sipserver.sip.writer import mark_via
 
 Build = Callable[..., bytes]
@@ -155,3 +157,28 @@ def test_who_holds_most_unfinished_bytes_goes_not_who_came_last(
     endpoint.connection_lost(greedy, 0.0)
     endpoint.receive_stream(wire[300:1900], honest, 0.0)
     assert endpoint.next_event() is None  # nothing is counted of a stream that is gone
+
+
+def test_an_ack_of_another_invite_acknowledges_nothing(
+    endpoint: Endpoint, udp_flow: Flow, device_request: Build
+) -> None:
+    endpoint.receive_datagram(device_request("INVITE", number=5), udp_flow, 0.0)
+    event = endpoint.next_event()
+    assert isinstance(event, RequestReceived)
+    usage = endpoint.accept(event, 0.0, body=b"v=0\r\n")
+    assert usage.dialog is not None
+    tag, call_id = usage.dialog.local_tag, usage.dialog.call_id
+    endpoint.data_to_send()
+    for number, acknowledged in ((4, False), (6, False), (5, True)):
+        ack = device_request("ACK", number=number, to_tag=tag, call_id=call_id)
+        endpoint.receive_datagram(ack, udp_flow, 0.1)
+        assert isinstance(endpoint.next_event(), CallAcknowledged) is acknowledged
+    assert endpoint.stats().stray_acks == 2
+    endpoint.handle_timer(0.5)
+    assert endpoint.data_to_send() == []  # our 2xx is not repeated any more
+
+
+def test_spellings_of_header_names_are_remembered_up_to_a_limit() -> None:
+    for number in range(3000):
+        parse_message(b"OPTIONS sip:a SIP/2.0\r\nX-%d: 1\r\n\r\n" % number)
+    assert len(message._names) <= message._MAX_SPELLINGS
