@@ -85,17 +85,22 @@ async def _demo(settings: Settings, clips: Path, stop: asyncio.Event) -> None:
     from app.wiring import serve as run_platform
 
     password = await provision(settings)
-    async with asyncio.TaskGroup() as group:
-        started: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
-        platform = group.create_task(
-            run_platform(settings, stop=stop, on_started=started.set_result), name="platform"
-        )
-        await asyncio.wait((platform, started), return_when=asyncio.FIRST_COMPLETED)
-        if not started.done():
-            return  # it failed; the group raises why
+    started: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
+    ending = asyncio.Event()
+    platform = asyncio.create_task(
+        run_platform(settings, stop=ending, on_started=started.set_result), name="platform"
+    )
+    await asyncio.wait((platform, started), return_when=asyncio.FIRST_COMPLETED)
+    if started.done():
         _announce(settings, started.result())
         command = _camera_command(settings, started.result(), clips)
-        group.create_task(run_cameras(command, password, stop), name="cameras")
+        cameras = asyncio.create_task(run_cameras(command, password, stop), name="cameras")
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((platform, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stop.set()  # a platform that failed takes its cameras along
+        await cameras  # they say goodbye while there is somebody to hear it
+        ending.set()
+    await platform
 
 
 def _announce(settings: Settings, started: "Started") -> None:
