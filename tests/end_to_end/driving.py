@@ -4,10 +4,12 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ PATIENCE: Final = 20.0
 """Seconds that anything may take on a loaded machine before it counts as broken."""
 START_TIME: Final = 60.0
 """The same for programs that start, several at once perhaps."""
-MEDIA_PORTS: Final = 400
+MEDIA_PORTS: Final = 200
 Settings = Mapping[str, Mapping[str, object]]
 
 __all__ = [
@@ -35,7 +37,9 @@ __all__ = [
     "Running",
     "RunningPlatform",
     "Settings",
+    "configuration",
     "eventually",
+    "free_port",
     "platform",
     "refusal",
     "running",
@@ -104,6 +108,7 @@ class RunningPlatform(Platform):
     ) -> None:
         super().__init__(program.process.pid, sip_port, http_port, folder)
         self.program = program
+        self.http_port = http_port
         self.media_ports = media_ports
         self.sip = ("127.0.0.1", sip_port)
 
@@ -178,15 +183,47 @@ def eventually(
 
 
 @contextmanager
-def platform(name: str, folder: Path, more: Settings | None = None) -> Iterator[RunningPlatform]:
-    """A fresh platform on free ports of the loopback that knows no device.
+def platform(
+    name: str, folder: Path, more: Settings | None = None, *, demo: bool = False
+) -> Iterator[RunningPlatform]:
+    """A fresh platform on free ports of the loopback.
 
     :param name: of its log
+    :param demo: with the simulated cameras of ``gb28181 demo``; else it knows no device
     """
     folder.mkdir(parents=True, exist_ok=True)
     sip_port, http_port = free_port(), free_port()
-    first = random.randrange(10_000, 30_000, 2)
-    media_ports = range(first, first + MEDIA_PORTS)
+    config, media_ports = configuration(folder, sip_port, http_port, more)
+    command = ["demo", "--clips", CLIPS] if demo else ["serve"]
+    log = ARTIFACTS / "logs" / f"{name}-platform.log"
+    with running(*command, "--config", config, log=log, cwd=folder) as program:
+        started = RunningPlatform(program, sip_port, http_port, folder, media_ports)
+        _wait_for_http(started)
+        started.log_in()
+        yield started
+
+
+def free_range() -> range:
+    """Ports that are all free, below those that the system gives away."""
+    while True:
+        first = random.randrange(10_000, 30_000, 2)
+        ports = range(first, first + MEDIA_PORTS)
+        with ExitStack() as probes:
+            try:
+                for kind, port in product((socket.SOCK_DGRAM, socket.SOCK_STREAM), ports):
+                    probe = probes.enter_context(socket.socket(type=kind))
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return ports
+
+
+def configuration(
+    folder: Path, sip_port: int, http_port: int, more: Settings | None = None
+) -> tuple[Path, range]:
+    """(its file, the media ports in it)."""
+    media_ports = free_range()
+    first = media_ports.start
     values: dict[str, dict[str, object]] = {
         "sip": {"host": "127.0.0.1", "port": sip_port},
         "http": {"host": "127.0.0.1", "port": http_port},
@@ -195,14 +232,9 @@ def platform(name: str, folder: Path, more: Settings | None = None) -> Iterator[
     }
     for section, entries in (more or {}).items():
         values.setdefault(section, {}).update(entries)
-    config = folder / "gb28181.toml"
-    config.write_text(_toml(values))
-    log = ARTIFACTS / "logs" / f"{name}-platform.log"
-    with running("serve", "--config", config, log=log, cwd=folder) as program:
-        started = RunningPlatform(program, sip_port, http_port, folder, media_ports)
-        _wait_for_http(started)
-        started.log_in()
-        yield started
+    path = folder / "gb28181.toml"
+    path.write_text(_toml(values))
+    return path, media_ports
 
 
 def _toml(values: Settings) -> str:
@@ -215,7 +247,7 @@ def _toml(values: Settings) -> str:
 def _wait_for_http(started: RunningPlatform) -> None:
     def answers() -> bool:
         code = started.program.process.poll()
-        assert code is None, f"`gb28181 serve` ended with {code}:\n{started.program.tail()}"
+        assert code is None, f"it ended with {code}:\n{started.program.tail()}"
         try:
             started.call("GET", "/api/v1/health/live")
         except (OSError, Refused):
