@@ -10,9 +10,6 @@ from manscdp.charset import GB18030, UTF8
 from manscdp.edition import Edition
 from sdp.gb import StreamSelector, Transport
 
-DEVICE_ID_CHARACTERS: Final = frozenset(
-    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-)
 _CHOICES: Final = {
     "media_transport": frozenset(map(str, Transport)),
     "edition": frozenset(map(str, Edition)),
@@ -26,7 +23,7 @@ def is_device_id(text: str, *, strict: bool = False) -> bool:
     """20 digits when ``strict``; else 1 to 32 letters and digits, as devices in the field have."""
     if strict:
         return len(text) == 20 and text.isascii() and text.isdigit()
-    return 0 < len(text) <= LONGEST_DEVICE_ID and DEVICE_ID_CHARACTERS.issuperset(text)
+    return text.isalnum() and text.isascii() and len(text) <= LONGEST_DEVICE_ID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

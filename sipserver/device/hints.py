@@ -77,4 +77,7 @@ class Hints:
 
 def _shown(name: str) -> str:
     """What a peer calls itself, fit for a terminal and a log."""
-    return "".join(character if character.isprintable() else "?" for character in name[:32])
+    name = name[:32]
+    if name.isprintable():
+        return name
+    return "".join(character if character.isprintable() else "?" for character in name)

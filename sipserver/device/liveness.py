@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from math import inf
 from typing import Final
 
 from sipserver.device.events import OfflineReason
@@ -86,22 +87,28 @@ class Liveness:
         is a gap like any other; a device whose true interval exceeds its allowance is then
         offline once, not for ever.
         """
-        before = self._watches.get(device_id)
-        known = before or self._silent.pop(device_id, None)
-        watch = _Watch(
-            interval=_sane_interval(interval, self._settings.keepalive_interval),
-            misses=_sane_misses(misses, self._settings.keepalive_misses),
-            expires_at=expires_at,
+        watch = self._watches.get(device_id)
+        if watch is None:
+            watch = self._watches[device_id] = self._new_watch(device_id, now, resumed)
+        watch.interval = _sane_interval(interval, self._settings.keepalive_interval)
+        watch.misses = _sane_misses(misses, self._settings.keepalive_misses)
+        watch.expires_at = expires_at
+        watch.last_heard = now
+        if watch.scheduled > self._deadline(watch)[0]:  # else its entry comes due and is put back
+            self._schedule(device_id, watch)
+
+    def _new_watch(self, device_id: str, now: float, resumed: bool) -> _Watch:
+        """With the rhythm of an earlier one; :meth:`watch` fills in what is allowed."""
+        known = self._silent.pop(device_id, None)
+        return _Watch(
+            interval=0.0,
+            misses=0,
+            expires_at=None,
             last_heard=now,
-            scheduled=0.0,
-            last_keepalive=_last_of_rhythm(known, now, before is not None, resumed),
+            scheduled=inf,
+            last_keepalive=_last_of_rhythm(known, now) if resumed else None,
             gaps=known.gaps if known else (),
         )
-        self._watches[device_id] = watch
-        if before is not None and before.scheduled <= self._deadline(watch)[0]:
-            watch.scheduled = before.scheduled  # its entry comes due first and is put back then
-        else:
-            self._schedule(device_id, watch)
 
     def heard(self, device_id: str, now: float) -> None:
         """Any valid request or answer of the device."""
@@ -172,16 +179,14 @@ class Liveness:
 
     def _allowance(self, watch: _Watch) -> float:
         # The shortest of the last gaps: one lost keepalive does not double the interval.
-        interval = max(watch.interval, min(watch.gaps, default=0.0))
+        interval = max(watch.interval, min(watch.gaps)) if watch.gaps else watch.interval
         return interval * (watch.misses + self._settings.margin_intervals)
 
 
-def _last_of_rhythm(known: _Watch | None, now: float, watched: bool, resumed: bool) -> float | None:
+def _last_of_rhythm(known: _Watch | None, now: float) -> float | None:
     """The Keepalive that the gap to the next one is counted from; None: a new series begins."""
-    if known is None or known.last_keepalive is None or watched:
-        return known.last_keepalive if known else None
-    in_time = now - known.last_keepalive <= LONGEST_SILENT_GAP
-    return known.last_keepalive if resumed and in_time else None
+    last = known.last_keepalive if known else None
+    return last if last is not None and now - last <= LONGEST_SILENT_GAP else None
 
 
 def _sane_interval(interval: float | None, default: float) -> float:

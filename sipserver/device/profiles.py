@@ -73,4 +73,9 @@ def stream_selector(account: DeviceAccount, profile: VendorProfile) -> StreamSel
 
 def common_edition(account: DeviceAccount, announced: str | None) -> Edition:
     """min(ours, the peer's): the side with the higher version adapts, annex I."""
-    return effective_edition(OWN_EDITION, parse_edition(account.edition or announced))
+    return _common_edition(account.edition or announced)
+
+
+@lru_cache(maxsize=64)
+def _common_edition(announced: str | None) -> Edition:
+    return effective_edition(OWN_EDITION, parse_edition(announced))

@@ -102,8 +102,9 @@ class RegistrationWish(NamedTuple):
 def _expires(request: Request, contacts: list[NameAddr]) -> int | None:
     """The header, else the parameter of the first Contact; what is no number counts as missing."""
     try:
-        if request.expires is not None:
-            return request.expires
+        expires = request.expires
+        if expires is not None:
+            return expires
     except MalformedMessage:
         return None
     text = contacts[0].parameters.get("expires", "") if contacts else ""
