@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Final
 
 from sdp.gb import Transport
 from sipserver.device.sessions.admission import Admission
@@ -38,6 +39,9 @@ from sipserver.device.sessions.watch import (
     RequestKeyFrame,
 )
 from sipserver.sip.message import Response
+
+CLAIM_TIME: Final = 5.0
+"""Seconds after the picture in which whoever asked for it may open its play URL undisturbed."""
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +95,8 @@ class LiveSession:
         self._answer_habit = SsrcHabit.UNKNOWN
         self._waiting = 0
         self._held = 0
+        self._watched = False
+        self._claimed_until = 0.0
         self._established = False
         self._settled = asyncio.Event()  # there is a picture, or there will be none
         self._over = asyncio.Event()
@@ -127,7 +133,8 @@ class LiveSession:
     @property
     def unwatched(self) -> bool:
         """It plays and nobody wants it: it may give way to a play that somebody wants."""
-        return self.state is State.PLAYING and not self.viewers and not self._waiting
+        idle = self.state is State.PLAYING and not self.viewers and not self._waiting
+        return idle and self._around.clock.monotonic() >= self._claimed_until
 
     async def ready(self) -> None:
         """Wait for the picture. A caller that gives up takes the session along only if alone.
@@ -156,6 +163,7 @@ class LiveSession:
         """
         self._held += 1
         self._hold(+1)
+        self._claimed()
         attached = True
 
         def detach() -> None:
@@ -301,6 +309,8 @@ class LiveSession:
         if self.ending is None and event.at >= self._opened_at:
             if event.kind == "ssrc_adopted":
                 log.info("%s sends another SSRC than agreed; it is taken", self.stream_name)
+            if event.kind == "viewer_first_byte":
+                self._claimed()
             self._watch.receive(event)
             self._drain()
 
@@ -344,8 +354,14 @@ class LiveSession:
     def _advance(self, event: Input) -> None:
         self.state = advance(self.state, event)
 
+    def _claimed(self) -> None:
+        self._watched = True
+        self._claimed_until = 0.0
+
     def _report_playing(self) -> None:
         self._settled.set()
+        if not self._watched:
+            self._claimed_until = self._around.clock.monotonic() + CLAIM_TIME
         at = self._around.clock.wall()
         habit = self._answer_habit
         if Stage.SSRC_ADOPTED in self._stages and habit is SsrcHabit.OBEYS:

@@ -193,6 +193,26 @@ def test_the_devices_session_limit(world: World) -> None:
     world.assert_nothing_is_held()
 
 
+def test_a_picture_that_was_just_delivered_does_not_give_way(world: World) -> None:
+    """Its viewer has the play URL and has not opened it yet."""
+    world.targets.change(session_limit=1)
+
+    async def scenario() -> None:
+        first = await world.sessions.play(world.DEVICE, "1")
+        with pytest.raises(PlayFailed, match="carries its 1 allowed"):
+            await world.sessions.play(world.DEVICE, "2")
+        world.node.report("viewer_first_byte", stream=first.stream_name, viewer=1)
+        world.node.report("viewer_left", stream=first.stream_name, viewer=1)
+        await world.sessions.play(world.DEVICE, "2")  # it came and has left
+        assert first.ending is Ending.IDLE
+        await asyncio.sleep(5)
+        await world.sessions.play(world.DEVICE, "3")  # nobody came for the second
+        await world.sessions.close()
+
+    world.run(scenario())
+    world.assert_nothing_is_held()
+
+
 def test_the_limit_waits_for_a_session_that_is_just_being_released(world: World) -> None:
     world.targets.change(session_limit=1)
 
