@@ -11,11 +11,12 @@ import pytest
 
 from sipserver.sip import message
 from sipserver.sip.endpoint import Endpoint, EndpointSettings
-from sipserver.sip.events import ConnectionCondemned, RequestReceived
+from sipserver.sip.events import ConnectionCondemned, RequestReceived, ResponseReceived
 from sipserver.sip.flow import Flow
 from sipserver.sip.framing import StreamFramer
 from sipserver.sip.invite_usage import CallAcknowledged
 from sipserver.sip.message import MAX_LINE_SIZE, parse_message
+from sipserver.sip.outgoing import OutgoingRequest
 from sipserver.sip.writer import mark_via
 
 Build = Callable[..., bytes]
@@ -182,3 +183,18 @@ def test_spellings_of_header_names_are_remembered_up_to_a_limit() -> None:
     for number in range(3000):
         parse_message(b"OPTIONS sip:a SIP/2.0\r\nX-%d: 1\r\n\r\n" % number)
     assert len(message._names) <= message._MAX_SPELLINGS
+
+
+def test_a_response_with_a_second_via_is_meant_for_somebody_else(
+    endpoint: Endpoint, udp_flow: Flow, device_answer: Build
+) -> None:
+    """RFC 3261 8.1.3.3."""
+    request = OutgoingRequest(method="MESSAGE", uri="sip:a", from_uri="sip:b", to_uri="sip:a")
+    endpoint.send_request(request, udp_flow, 0.0)
+    [(sent, _, _)] = endpoint.data_to_send()
+    forwarded = device_answer(sent, 200, headers="Via: SIP/2.0/UDP other;branch=z9hG4bKo\r\n")
+    endpoint.receive_datagram(forwarded, udp_flow, 0.1)
+    assert endpoint.next_event() is None
+    assert endpoint.stats().stray_responses == 1
+    endpoint.receive_datagram(device_answer(sent, 200), udp_flow, 0.1)
+    assert isinstance(endpoint.next_event(), ResponseReceived)
