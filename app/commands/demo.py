@@ -69,7 +69,7 @@ def demo_cameras(
 
     Example: gb28181 demo-cameras --sip-port 5060 --server-id 34020000002000000001 --clips clips
     """
-    from simulators.cli import run_devices
+    from simulators.cli import CANNOT_RUN, run_devices
     from simulators.demo import demo_devices
 
     configure_logs(LogSettings(level="warning"))
@@ -77,8 +77,8 @@ def demo_cameras(
     devices = demo_devices(("127.0.0.1", sip_port), server_id, password)
     try:
         asyncio.run(run_devices([device.profile for device in devices], clips=clips, ramp=1.0))
-    except OSError as error:
-        give_up(f"The cameras cannot start: {error}.")
+    except CANNOT_RUN as error:
+        give_up(f"The cameras cannot start: {str(error).rstrip('.')}.")
 
 
 async def _demo(settings: Settings, clips: Path, stop: asyncio.Event) -> None:

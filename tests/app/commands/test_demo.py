@@ -3,9 +3,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from app.commands import app
 from app.commands.demo import PASSWORD_VARIABLE, provision, run_cameras
 from app.settings import Settings, from_mapping
+from simulators.clips import EncoderMissing
 from simulators.demo import demo_devices
 
 
@@ -46,3 +49,14 @@ async def test_cameras_that_end_early_are_told_and_stop_nothing(
     async with asyncio.timeout(10):
         await run_cameras((sys.executable, "-c", "raise SystemExit(3)"), "pw", asyncio.Event())
     assert "code 3" in capsys.readouterr().out
+
+
+def test_cameras_without_an_encoder_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise EncoderMissing("Making clips needs PyAV.")
+
+    monkeypatch.setattr("simulators.cli.run_devices", fail)
+    options = ["--sip-port", "5060", "--server-id", "34020000002000000001", "--clips", "clips"]
+    result = CliRunner().invoke(app, ["demo-cameras", *options])
+    assert result.exit_code == 2
+    assert "The cameras cannot start: Making clips needs PyAV." in " ".join(result.output.split())
