@@ -10,10 +10,17 @@ more than linear time on hostile input.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from sipserver.sip.errors import MalformedMessage
-from sipserver.sip.uri import WILDCARD, Uri, parse_uri
+from sipserver.sip.uri import (
+    MAX_REMEMBERED,
+    MAX_REMEMBERED_SIZE,
+    WILDCARD,
+    Uri,
+    parse_uri,
+)
 
 COMPACT: Final = {
     b"v": b"via",
@@ -217,7 +224,7 @@ def quick_tag(raw: bytes) -> str | None:
     text, bracket, tail = raw.partition(b">")
     if not bracket or text[:1] != b"<" or (tail and not is_plain_tag(tail)):
         return None
-    _parse_address_uri(text[1:])
+    _bracketed(text)
     return tail[5:].strip().decode()
 
 
@@ -230,9 +237,12 @@ def parse_name_addr(raw: bytes) -> NameAddr:
     if raw == b"*":
         return NameAddr("", WILDCARD, b"", "*")
     if raw[:1] == b"<":
-        text, bracket, tail = raw[1:].partition(b">")
-        if bracket and (not tail or is_plain_tag(tail)):
-            return NameAddr("", _parse_address_uri(text), tail, text.decode("utf-8", "replace"))
+        text, bracket, tail = raw.partition(b">")
+        if bracket and not tail:
+            return _bracketed(text)
+        if bracket and is_plain_tag(tail):
+            plain = _bracketed(text)
+            return NameAddr("", plain.uri, tail, plain.uri_text)
     match = _NAME_ADDR.fullmatch(raw)
     if match is None:
         return _parse_addr_spec(raw)
@@ -246,6 +256,18 @@ def parse_name_addr(raw: bytes) -> NameAddr:
     else:
         name = display.strip().decode("utf-8", "replace")
     return NameAddr(name, _parse_address_uri(uri), tail, uri.decode("utf-8", "replace"))
+
+
+def _bracketed(text: bytes) -> NameAddr:
+    """``<uri`` alone; a device names itself the same way in every request, so it is remembered."""
+    return _remembered(text) if len(text) <= MAX_REMEMBERED_SIZE else _parse_bracketed(text)
+
+
+def _parse_bracketed(text: bytes) -> NameAddr:
+    return NameAddr("", _parse_address_uri(text[1:]), b"", text[1:].decode("utf-8", "replace"))
+
+
+_remembered = lru_cache(maxsize=MAX_REMEMBERED)(_parse_bracketed)
 
 
 def is_plain_tag(tail: bytes) -> bool:

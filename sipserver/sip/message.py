@@ -242,6 +242,11 @@ class Message:
     @Lazy
     def contacts(self) -> list[NameAddr]:
         """Every Contact; ``uri.is_wildcard`` for ``*``."""
+        value = self.firsts.get(b"contact")
+        if value is None:
+            return []
+        if b"," not in value and not self.repeats(b"contact"):
+            return [parse_name_addr(value)]
         values = [part for value in self.all(b"contact") for part in split_values(value)]
         return [parse_name_addr(value) for value in values]
 
