@@ -184,7 +184,7 @@ async def open_sip(
     settings: Settings, platform: DevicePlatform, undo: AsyncExitStack
 ) -> SipService:
     """:raises StartError: when the port is taken"""
-    sip = SipService(settings.sip, LoggedHandler(platform.handler))
+    sip = SipService(settings.sip, LoggedHandler(platform.handler), in_use=platform.in_use)
     try:
         await sip.start()
     except TransportError as error:

@@ -143,6 +143,10 @@ class DevicePlatform:
         """The started SIP service."""
         self._attached.sender = sender
 
+    def in_use(self, flow: Flow) -> bool:
+        """Whether an online device is reached there: its heartbeats alone decide when it is not."""
+        return bool(self.registry.all_at(flow))
+
     async def run(self) -> None:
         """Timers, synchronisation and history, until cancelled."""
         try:

@@ -102,11 +102,15 @@ class SipService:
         handler: RequestHandler,
         *,
         new_token: Callable[[], str] = lambda: secrets.token_hex(8),
+        in_use: Callable[[Flow], bool] = lambda flow: False,
     ) -> None:
+        """``in_use``: whether a silent TCP connection must stay, since a service above watches
+        over it."""
         self.port = 0
         """The port in use, once started."""
         self._settings = settings
         self._handler = handler
+        self._in_use = in_use
         self._endpoint = Endpoint(
             EndpointSettings(
                 user_agent=settings.user_agent,
@@ -294,6 +298,9 @@ class SipService:
 
     def stream_pending(self, flow: Flow) -> int:
         return self._endpoint.pending_size(flow)
+
+    def stream_in_use(self, flow: Flow) -> bool:
+        return self._in_use(flow)
 
     def stream_lost(self, flow: Flow, reason: str) -> None:
         try:  # first: a device that is gone explains why its calls end

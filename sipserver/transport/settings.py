@@ -28,8 +28,8 @@ class TransportSettings:
     message_timeout: float = 30.0
     """Seconds a message on TCP may take from its first byte to its last (RFC 4475 3.1.2.2)."""
     idle_timeout: float = 900.0
-    """Seconds of silence after which a TCP connection is closed: three keepalives of the longest
-    interval in use (300 s)."""
+    """Seconds of silence after which a TCP connection is closed that no online device is
+    registered on; an online device keeps its own until its heartbeats are missing."""
     connect_timeout: float = 5.0
     """Seconds to open a TCP connection to a peer."""
     max_server_transactions: int = 20_000

@@ -29,6 +29,9 @@ class StreamOwner(Protocol):
     def stream_pending(self, flow: Flow) -> int:
         """Bytes of an unfinished message."""
 
+    def stream_in_use(self, flow: Flow) -> bool:
+        """Whether somebody above watches over its silence."""
+
 
 class TcpConnection(asyncio.Protocol):
     """One connection. Its flow's number is never used twice."""
@@ -231,6 +234,8 @@ class TcpConnections:
             return "a message was not finished in time"
         if not connection.spoke and now - connection.opened_at > settings.first_message_timeout:
             return "no message came"
-        if now - connection.last_heard > settings.idle_timeout:
+        if now - connection.last_heard > settings.idle_timeout and not (
+            connection.flow and self.owner.stream_in_use(connection.flow)
+        ):
             return "silent for too long"
         return ""

@@ -13,7 +13,7 @@ from sipserver.sip.flow import TCP, Flow
 from sipserver.sip.outgoing import OutgoingRequest
 from sipserver.transport import tcp
 from sipserver.transport.errors import TransportFailed
-from sipserver.transport.service import SipService
+from sipserver.transport.service import SipService, TransportSettings
 
 if TYPE_CHECKING:
     from tests.sipserver.transport.conftest import Handler
@@ -172,6 +172,32 @@ async def test_silence(
     await until(lambda: bool(handler.lost))
     assert handler.lost[0][1] == reason
     await device.close()
+
+
+async def test_a_connection_in_use_may_be_silent(
+    handler: Handler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A heartbeat of 3,600 s is allowed (GB/T 28181-2022 9.6); 900 s of silence are no fault."""
+    monkeypatch.setattr(tcp, "SWEEP_INTERVAL", 0.01)
+    asked: list[Flow] = []
+    used = True
+
+    def in_use(flow: Flow) -> bool:
+        asked.append(flow)
+        return used
+
+    settings = TransportSettings(host="127.0.0.1", port=0, idle_timeout=0.03)
+    service = SipService(settings, handler, in_use=in_use)
+    await service.start()
+    device = await Connection.open(service.port)
+    device.writer.write(b"\r\n\r\n")
+    await until(lambda: len(asked) > 3)
+    assert handler.lost == []
+    used = False
+    await until(lambda: bool(handler.lost))
+    assert handler.lost == [(asked[0], "silent for too long")]
+    await device.close()
+    await service.close()
 
 
 async def test_a_peer_that_does_not_read_is_disconnected(
