@@ -29,6 +29,9 @@ class Flow:
     """The source of the peer's packets."""
     connection: int = 0
     """Number of the TCP connection, never used twice; 0 for UDP."""
+    source: bytes = field(default=b"", repr=False, compare=False)
+    """What makes the UDP socket send from the address the peer's packets came to; empty: the
+    route decides, or the socket has one address only."""
     via_marks: bytes = field(init=False, repr=False, compare=False)
     """``;received=..;rport=..`` (RFC 3581 section 4), made once for all answers on this flow."""
 

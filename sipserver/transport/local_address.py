@@ -16,11 +16,16 @@ MAX_REMEMBERED = 65_536
 _DISCARD_PORT = 9  # any port: nothing is sent
 
 
+def is_every_address(host: str) -> bool:
+    """Whether a socket bound to ``host`` listens on all addresses."""
+    return host in ("", "0.0.0.0")  # noqa: S104
+
+
 class LocalAddresses:
     """Our address towards each remote host; asked of the kernel once per host."""
 
     def __init__(self, bound_host: str, advertised_host: str = "") -> None:
-        self._fixed = advertised_host or ("" if bound_host in ("", "0.0.0.0") else bound_host)  # noqa: S104
+        self._fixed = advertised_host or ("" if is_every_address(bound_host) else bound_host)
         self._known: dict[str, str] = {}
 
     def towards(self, host: str) -> str:

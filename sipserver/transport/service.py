@@ -43,10 +43,10 @@ from sipserver.sip.stats import SipStats
 from sipserver.sip.writer import Headers
 from sipserver.transport.call import Call, IncomingRequest, failure_error
 from sipserver.transport.errors import PortInUse, TransportError, TransportFailed
-from sipserver.transport.local_address import LocalAddresses, check_address
+from sipserver.transport.local_address import LocalAddresses, check_address, is_every_address
 from sipserver.transport.settings import TransportSettings
 from sipserver.transport.tcp import TcpConnections
-from sipserver.transport.udp import UdpSocket
+from sipserver.transport.udp import UdpSocket, source_address
 
 __all__ = [
     "Call",
@@ -121,7 +121,7 @@ class SipService:
             new_token=new_token,
         )
         self._local = LocalAddresses(settings.host, settings.advertised_host)
-        self._flows: dict[Address, Flow] = {}
+        self._flows: dict[tuple[Address, bytes], Flow] = {}
         self._waiting: dict[ClientTransaction, asyncio.Future[Response]] = {}
         self._calls: dict[InviteUsage, Call] = {}
         self._udp: UdpSocket | None = None
@@ -147,6 +147,7 @@ class SipService:
             receive=self._receive_datagram,
             batch_done=self._arm_timer,
             loop=self._loop,
+            every_address=is_every_address(self._settings.host),
         )
         await self._tcp.listen(listener)
 
@@ -183,14 +184,17 @@ class SipService:
         """
         :raises TransportFailed: when the host is no IPv4 address or has no route
         """
-        flow = self._flows.get(remote)
+        flow = self._flows.get((remote, b""))
         if flow is None:
             check_address(remote[0])
             flow = Flow(UDP, (self._local.towards(remote[0]), self.port), remote)
-            if len(self._flows) >= MAX_FLOWS:
-                self._flows.clear()
-            self._flows[remote] = flow
+            self._remember(flow)
         return flow
+
+    def _remember(self, flow: Flow) -> None:
+        if len(self._flows) >= MAX_FLOWS:
+            self._flows.clear()
+        self._flows[flow.remote, flow.source] = flow
 
     async def connect_tcp(self, remote: Address) -> Flow:
         """A new connection to a peer.
@@ -310,17 +314,22 @@ class SipService:
         self._endpoint.connection_lost(flow, monotonic())
         self._drain()
 
-    def _receive_datagram(self, data: bytes, remote: Address, now: float) -> None:
-        flow = self._flows.get(remote)
+    def _receive_datagram(self, data: bytes, remote: Address, source: bytes, now: float) -> None:
+        flow = self._flows.get((remote, source))
         if flow is None:
-            flow = self._flow_back(remote)
+            flow = self._flow_back(remote, source)
         try:
             self._endpoint.receive_datagram(data, flow, now)
             self._drain_batch()
         except Exception as error:  # a bug of ours must not cost the next datagram
             self._record_fault(error)
 
-    def _flow_back(self, remote: Address) -> Flow:
+    def _flow_back(self, remote: Address, source: bytes) -> Flow:
+        if source:
+            host = self._settings.advertised_host or source_address(source)
+            flow = Flow(UDP, (host, self.port), remote, source=source)
+            self._remember(flow)
+            return flow
         try:
             return self.udp_flow(remote)
         except TransportFailed:  # a source that has no route back: answer as well as we can
@@ -363,7 +372,7 @@ class SipService:
             sent = False
         else:
             try:
-                self._udp.send(data, flow.remote)
+                self._udp.send(data, flow.remote, flow.source)
             except OSError:
                 sent = False
             else:

@@ -10,8 +10,8 @@ class TransportSettings:
     """Where the platform listens for SIP, what it says of itself, and the limits of both."""
 
     host: str = "0.0.0.0"  # noqa: S104  devices come from every network of the host
-    """IPv4 address to listen on; ``0.0.0.0`` listens on all and tells every peer the address
-    that it is reached from."""
+    """IPv4 address to listen on; ``0.0.0.0`` listens on all and answers every peer from
+    the address that it speaks to."""
     port: int = 5060
     """One number for UDP and TCP (GB/T 28181-2022 4.3.2 recommends 5060); 0 takes any free."""
     advertised_host: str = ""

@@ -32,7 +32,7 @@ class Listener:
         self.received: list[bytes] = []
         self.batches: list[int] = []
 
-    def receive(self, data: bytes, remote: tuple[str, int], now: float) -> None:
+    def receive(self, data: bytes, remote: tuple[str, int], source: bytes, now: float) -> None:
         self.received.append(data)
 
     def batch_done(self, now: float) -> None:
