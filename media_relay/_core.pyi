@@ -69,7 +69,8 @@ class NodeSettings:
         :param coalesce: seconds between two looks at the sockets under load, 0..0.02; packets of
             one frame are then taken by one call; bounds the added latency
         :param silence: seconds without RTP before a stream is reported silent
-        :param event_queue: events that may wait; when nobody takes them the oldest are dropped
+        :param event_queue: events that may wait; when nobody takes them the oldest are dropped,
+            those that tell least first; the end of a viewer, relay or sender never is
         :param max_streams: receivers that may be open
         :param max_viewers: viewers of one stream
         :param max_relays: relays of one stream

@@ -63,6 +63,39 @@ impl EventKind {
     }
 }
 
+/// What may be forgotten first when nobody takes the news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weight {
+    /// Tells how a stream came along; its counters tell the same.
+    Passing,
+    /// Whoever acts on it acts wrongly without it; the network can make it come again and again.
+    Turning,
+    /// The end of something that the control side has asked for: somebody waits for it, and there
+    /// are no more of them than were asked for.
+    Last,
+}
+
+impl Weight {
+    const COUNT: usize = 3;
+}
+
+impl EventKind {
+    fn weight(self) -> Weight {
+        match self {
+            EventKind::ViewerLeft | EventKind::RelayFailed | EventKind::SenderFailed => {
+                Weight::Last
+            }
+            EventKind::Connected
+            | EventKind::ConnectFailed
+            | EventKind::Disconnected
+            | EventKind::KeyFrame
+            | EventKind::Silent
+            | EventKind::Resumed => Weight::Turning,
+            _ => Weight::Passing,
+        }
+    }
+}
+
 /// One piece of news.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -75,18 +108,55 @@ pub struct Event {
     pub number: u64,
 }
 
-/// Shared by all workers of a node. When nobody takes the news, the oldest are dropped and counted.
+/// Shared by all workers of a node. When nobody takes the news, the oldest of the least weight are
+/// dropped and counted; last words never are.
 pub struct EventQueue {
-    waiting: Mutex<VecDeque<Event>>,
+    waiting: Mutex<Waiting>,
     capacity: usize,
     ready: EventFd,
     dropped: AtomicU64,
 }
 
+/// A line for each weight; the numbers put them back in order.
+#[derive(Default)]
+struct Waiting {
+    lines: [VecDeque<(u64, Event)>; Weight::COUNT],
+    pushed: u64,
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.lines.iter().map(VecDeque::len).sum()
+    }
+
+    fn push(&mut self, event: Event) {
+        self.pushed += 1;
+        self.lines[event.kind.weight() as usize].push_back((self.pushed, event));
+    }
+
+    /// Whether there was anything that may be forgotten.
+    fn forget_one(&mut self) -> bool {
+        let [passing, turning, _] = &mut self.lines;
+        passing
+            .pop_front()
+            .or_else(|| turning.pop_front())
+            .is_some()
+    }
+
+    fn pop(&mut self) -> Option<Event> {
+        let oldest = self
+            .lines
+            .iter_mut()
+            .filter(|line| !line.is_empty())
+            .min_by_key(|line| line[0].0)?;
+        oldest.pop_front().map(|(_, event)| event)
+    }
+}
+
 impl EventQueue {
     pub fn new(capacity: usize) -> Result<Self> {
         Ok(Self {
-            waiting: Mutex::new(VecDeque::new()),
+            waiting: Mutex::new(Waiting::default()),
             capacity,
             ready: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
             dropped: AtomicU64::new(0),
@@ -95,11 +165,10 @@ impl EventQueue {
 
     pub fn push(&self, event: Event) {
         let mut waiting = self.waiting.lock().expect("no holder of this lock panics");
-        if waiting.len() == self.capacity {
-            waiting.pop_front();
+        waiting.push(event);
+        if waiting.len() > self.capacity && waiting.forget_one() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
-        waiting.push_back(event);
         if waiting.len() == 1 {
             // A full counter (EAGAIN) is readable all the same.
             let _ = self.ready.write(1);
@@ -109,10 +178,9 @@ impl EventQueue {
     /// The oldest `limit` pieces of news; the descriptor stays readable while more wait.
     pub fn take(&self, limit: usize) -> Vec<Event> {
         let mut waiting = self.waiting.lock().expect("no holder of this lock panics");
-        let count = limit.min(waiting.len());
-        let taken = waiting.drain(..count).collect();
+        let taken = std::iter::from_fn(|| waiting.pop()).take(limit).collect();
         let _ = self.ready.read();
-        if !waiting.is_empty() {
+        if waiting.len() > 0 {
             let _ = self.ready.write(1);
         }
         taken
@@ -133,13 +201,21 @@ mod tests {
     use super::*;
 
     fn event(number: u64) -> Event {
+        of(EventKind::Connected, number)
+    }
+
+    fn of(kind: EventKind, number: u64) -> Event {
         Event {
             stream: "s".into(),
-            kind: EventKind::Connected,
+            kind,
             at: 0,
             detail: String::new(),
             number,
         }
+    }
+
+    fn numbers(queue: &EventQueue) -> Vec<u64> {
+        queue.take(100).iter().map(|e| e.number).collect()
     }
 
     #[test]
@@ -148,9 +224,51 @@ mod tests {
         for number in 1..=3 {
             queue.push(event(number));
         }
-        let numbers: Vec<u64> = queue.take(10).iter().map(|e| e.number).collect();
-        assert_eq!(numbers, [2, 3]);
+        assert_eq!(numbers(&queue), [2, 3]);
         assert_eq!(queue.dropped(), 1);
+    }
+
+    #[test]
+    fn a_flood_never_drops_the_word_that_a_viewer_has_left() {
+        let queue = EventQueue::new(3).unwrap();
+        queue.push(of(EventKind::ViewerLeft, 1));
+        queue.push(of(EventKind::Disconnected, 2));
+        for number in 3..=50 {
+            queue.push(of(EventKind::Quirk, number));
+        }
+        assert_eq!(numbers(&queue), [1, 2, 50]);
+        assert_eq!(queue.dropped(), 47);
+    }
+
+    #[test]
+    fn a_flapping_connection_is_bounded_and_last_words_outlive_it() {
+        let queue = EventQueue::new(3).unwrap();
+        for number in 1..=4 {
+            queue.push(of(EventKind::ViewerLeft, number));
+        }
+        for number in 5..=50 {
+            queue.push(of(EventKind::Disconnected, number));
+        }
+        queue.push(of(EventKind::RelayFailed, 51));
+        assert_eq!(numbers(&queue), [1, 2, 3, 4, 51]);
+        assert_eq!(queue.dropped(), 46);
+        assert!(queue.ready.read().is_err());
+    }
+
+    #[test]
+    fn news_of_every_weight_come_in_the_order_they_happened() {
+        let queue = EventQueue::new(8).unwrap();
+        let kinds = [
+            EventKind::Quirk,
+            EventKind::ViewerLeft,
+            EventKind::Connected,
+            EventKind::Quirk,
+            EventKind::Disconnected,
+        ];
+        for (number, kind) in (1..).zip(kinds) {
+            queue.push(of(kind, number));
+        }
+        assert_eq!(numbers(&queue), [1, 2, 3, 4, 5]);
     }
 
     #[test]
