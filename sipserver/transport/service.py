@@ -87,6 +87,8 @@ class TransportStats:
     connections: int
     connections_refused: int
     """Above ``max_connections``."""
+    connections_refused_by_host: int
+    """Above ``max_connections_per_host``."""
     datagrams_dropped: int
     """Ours, because the kernel took no more."""
     handler_faults: int
@@ -175,6 +177,7 @@ class SipService:
         return TransportStats(
             connections=len(self._tcp),
             connections_refused=self._tcp.refused,
+            connections_refused_by_host=self._tcp.refused_by_host,
             datagrams_dropped=0 if self._udp is None else self._udp.dropped,
             handler_faults=self._handler_faults,
         )

@@ -20,6 +20,9 @@ class TransportSettings:
     """Value of User-Agent; empty sends none."""
     max_connections: int = 20_000
     """TCP connections at once; further ones are closed. Twice 10,000 registered devices."""
+    max_connections_per_host: int = 4_000
+    """TCP connections that one remote host may open; further ones are closed. 1,000 devices behind
+    one NAT, four times over: after the NAT restarts the old connections are there for a while."""
     max_write_buffer: int = 16 * 1024 * 1024
     """Bytes a TCP peer may leave unread before it is disconnected: one full catalogue answer
     (10,000 items of 1.2 kB, GB/T 28181-2022 Annex M)."""

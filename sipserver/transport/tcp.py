@@ -36,7 +36,9 @@ class StreamOwner(Protocol):
 class TcpConnection(asyncio.Protocol):
     """One connection. Its flow's number is never used twice."""
 
-    def __init__(self, connections: TcpConnections) -> None:
+    def __init__(self, connections: TcpConnections, *, accepted: bool = True) -> None:
+        self.accepted = accepted
+        """Opened by the peer, not by us."""
         self.flow: Flow | None = None
         self.last_heard = 0.0
         self.opened_at = 0.0
@@ -115,8 +117,11 @@ class TcpConnections:
         self.owner = owner
         self.refused = 0
         """Connections closed at once because there were too many."""
+        self.refused_by_host = 0
+        """The same, too many of one host."""
         self._settings = settings
         self._connections: dict[int, TcpConnection] = {}
+        self._accepted_from: dict[str, int] = {}
         self._empty = asyncio.Event()
         self._last_number = 0
         self._server: asyncio.Server | None = None
@@ -141,7 +146,7 @@ class TcpConnections:
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 _, connection = await loop.create_connection(
-                    lambda: TcpConnection(self), host, port
+                    lambda: TcpConnection(self, accepted=False), host, port
                 )
         except (OSError, TimeoutError) as error:
             reason = str(error) or "timed out"
@@ -182,14 +187,29 @@ class TcpConnections:
         if peer is None:  # reset between the kernel's accept and ours, as port scanners do
             return None
         remote: Address = peer[:2]
+        if connection.accepted and not self._admit(remote[0]):
+            return None
         bound: Address = transport.get_extra_info("sockname")[:2]
         self._last_number += 1
         number = self._last_number
         self._connections[number] = connection
         return Flow(TCP, self.owner.stream_local(remote, bound), remote, number)
 
+    def _admit(self, host: str) -> bool:
+        """Count one more that ``host`` opened, if it may: nobody fills the table alone."""
+        opened = self._accepted_from.get(host, 0)
+        if opened >= self._settings.max_connections_per_host:
+            self.refused_by_host += 1
+            return False
+        self._accepted_from[host] = opened + 1
+        return True
+
     def forget(self, flow: Flow, reason: str) -> None:
-        self._connections.pop(flow.connection, None)
+        connection = self._connections.pop(flow.connection, None)
+        if connection is not None and connection.accepted:
+            left = self._accepted_from.pop(flow.remote[0]) - 1
+            if left:
+                self._accepted_from[flow.remote[0]] = left
         if not self._connections:
             self._empty.set()
         self.owner.stream_lost(flow, reason)

@@ -149,6 +149,42 @@ async def test_too_many_connections(start: Start, handler: Handler, message: Bui
         connection.writer.close()
 
 
+async def test_too_many_connections_of_one_host(
+    start: Start, handler: Handler, message: Build
+) -> None:
+    service = await start(max_connections_per_host=2)
+    first, second, third = [await Connection.open(service.port) for _ in range(3)]
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await third.message()
+    stats = service.transport_stats()
+    assert (stats.connections_refused_by_host, stats.connections_refused) == (1, 0)
+    assert handler.lost == []
+    fourth = Connection(
+        *await asyncio.open_connection("127.0.0.1", service.port, local_addr=("127.0.0.2", 0))
+    )
+    for connection in (first, second, fourth):
+        connection.writer.write(message())
+        assert (await connection.message()).startswith(b"SIP/2.0 200")
+    await first.close()
+    await until(lambda: len(handler.lost) == 1)
+    fifth = await Connection.open(service.port)
+    fifth.writer.write(message(number=2))
+    assert (await fifth.message()).startswith(b"SIP/2.0 200")
+    for connection in (second, third, fourth, fifth):
+        await connection.close()
+    await until(lambda: service.transport_stats().connections == 0)
+    assert service._tcp._accepted_from == {}
+
+
+async def test_connections_of_ours_are_not_the_peers(start: Start) -> None:
+    """Many simulated devices share one address."""
+    other = await start()
+    service = await start(max_connections_per_host=0)
+    for _ in range(2):
+        assert (await service.connect_tcp(("127.0.0.1", other.port))).connection
+    assert service.transport_stats().connections_refused_by_host == 0
+
+
 @pytest.mark.parametrize(
     ("limit", "data", "reason"),
     [
