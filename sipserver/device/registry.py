@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
+from manscdp.charset import GB18030, UTF8
 from sipserver.device.accounts import AccountBook, DeviceAccount
 from sipserver.device.device import Binding, Device, DeviceDetails
 from sipserver.device.errors import UnknownDevice
@@ -48,7 +50,7 @@ class Registry:
         self._devices = {account.device_id: Device(account) for account in self._book}
         for device_id, details in self._store.load_details():
             if device_id in self._devices:
-                self._devices[device_id].details = details
+                self._devices[device_id].details = _readable(details)
         for binding in self._store.load_bindings():
             if binding.device_id in self._devices:
                 self._devices[binding.device_id].binding = binding
@@ -132,6 +134,12 @@ class Registry:
         if not devices:
             self._by_source.pop(key, None)
         device.flow = None
+
+
+def _readable(details: DeviceDetails) -> DeviceDetails:
+    """Without a charset nobody knows, which would fail every message: it is learned again."""
+    known = details.charset in (None, GB18030, UTF8)
+    return details if known else replace(details, charset=None)
 
 
 def _source(flow: Flow) -> Hashable:

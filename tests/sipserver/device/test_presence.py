@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sipserver.device.accounts import DeviceAccount
+from sipserver.device.device import DeviceDetails
 from sipserver.device.events import (
     DeviceHealthChanged,
     DeviceMoved,
@@ -323,3 +324,11 @@ def test_nobody_is_watched_who_is_not_there(bench: Bench) -> None:
     bench.register(flow=tcp(8))
     bench.presence.removed(bench.device())
     assert len(bench.liveness) == 0
+
+
+def test_an_unknown_charset_in_the_store_is_learned_anew(make_bench: type[Bench]) -> None:
+    bench = make_bench(DeviceAccount(device_id=CAMERA, password=PASSWORD))
+    for stored, read in (("klingon", None), ("utf-8", "utf-8")):
+        bench.store.save_details(CAMERA, DeviceDetails(charset=stored, name="gate"))
+        again = make_bench(store=bench.store)
+        assert again.device().details == DeviceDetails(charset=read, name="gate")
