@@ -49,6 +49,10 @@ class SyncSettings:
     """Seconds before each repetition of a failed or partial query; then it waits for the next
     registration."""
 
+    empty_after: float = 600.0
+    """Seconds that a device must go on saying it has no channels before those that were known are
+    dropped: a recorder that starts says so too, for minutes."""
+
     device_info: bool = True
     """Ask for DeviceInfo before the catalogue."""
 
@@ -65,6 +69,8 @@ class _Job:
     task: asyncio.Task[None] | None = None
     doubt: frozenset[str] | None = None
     """IDs of the last partial answer: the same ones again are all there is."""
+    empty_since: float | None = None
+    """When the first of its empty answers came."""
 
 
 class DeviceSync:
@@ -230,19 +236,28 @@ class DeviceSync:
     def _doubt(self, device_id: str, result: AssemblyResult, job: _Job) -> str:
         """Why this answer must not replace the list; empty when it may.
 
-        Devices that announce more than they ever send, or that are empty while they start, are
-        believed when they say the same a second time.
+        Devices that announce more than they ever send are believed when they say the same a second
+        time; those that are empty, which may only be starting, when they say so for a while.
         """
-        reason = ""
-        if not result.complete:
-            reason = f"partial answer: {result.reason.value}"
-        elif not result.items and self._directory.items(device_id):
-            reason = "empty answer where channels were known"
-        if not reason:
+        if result.items or not self._directory.items(device_id):
+            job.empty_since = None
+        elif result.complete:
+            return self._doubt_empty(job)
+        if result.complete:
             return ""
         identifiers = frozenset(item.device_id for item in result.items)
         before, job.doubt = job.doubt, identifiers
-        return "" if before == identifiers else reason
+        # Nothing, twice, of what was announced is a fault and no list.
+        believed = before == identifiers and (identifiers or not self._directory.items(device_id))
+        return "" if believed else f"partial answer: {result.reason.value}"
+
+    def _doubt_empty(self, job: _Job) -> str:
+        now = self._clock.monotonic()
+        if job.empty_since is None:
+            job.empty_since = now
+        if now - job.empty_since >= self._settings.empty_after:
+            return ""
+        return "empty answer where channels were known"
 
     async def _describe(self, device: Device) -> None:
         """Many devices do not answer DeviceInfo; that keeps nobody from their catalogue."""

@@ -267,8 +267,41 @@ def test_an_empty_answer_of_a_starting_recorder_wipes_nothing_at_once(
         report = await bench.platform.sync.sync(CAMERA)
         assert not report.complete
         assert len(names(bench)) == 4
-        await asyncio.sleep(40.0)
-        assert names(bench) == []  # it says so again: there are none
+        for _ in range(12):
+            await asyncio.sleep(60.0)  # the repetitions after 30 and 150 s say the same
+            assert bench.keepalive() == 200
+            assert len(names(bench)) == 4
+        await asyncio.sleep(60.0)
+        assert names(bench) == []  # it goes on saying so: there are none
+
+    run(scenario)
+
+
+def test_nothing_of_what_was_announced_is_never_a_list(run: Callable[..., None]) -> None:
+    async def scenario(bench: PlatformBench, nvr: Nvr) -> None:
+        bench.register()
+        await asyncio.sleep(5.0)
+        nvr.channels, nvr.announced = 0, 4
+        await bench.platform.sync.sync(CAMERA)
+        await asyncio.sleep(200.0)
+        assert nvr.catalogues >= 4
+        assert len(names(bench)) == 4
+
+    run(scenario)
+
+
+def test_a_recorder_that_was_empty_while_it_started_is_asked_again(
+    run: Callable[..., None],
+) -> None:
+    async def scenario(bench: PlatformBench, nvr: Nvr) -> None:
+        bench.register()
+        await asyncio.sleep(5.0)
+        nvr.channels = 0
+        await bench.platform.sync.sync(CAMERA)
+        await asyncio.sleep(100.0)
+        nvr.channels = 3
+        await asyncio.sleep(100.0)
+        assert len(names(bench)) == 3
 
     run(scenario)
 
