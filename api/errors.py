@@ -224,10 +224,11 @@ DEVICE_MALFORMED = Problem(
 PLAY_FAILED = Problem(
     502,
     "play_failed",
-    "The play failed; code, message and next step are those of its verdict, and the status is 409"
-    " (request), 502 (device), 503 (platform) or 504 (network).",
-    "点播失败；code、message 与 next_step 即为结论，状态码为 409（请求）、502（设备）、503（平台）"
-    "或 504（网络）。",
+    "The play failed; code, message and next step are those of its verdict, and the status is 404"
+    " (unknown channel), 409 (request, or the device is offline), 502 (device), 503 (platform) or"
+    " 504 (network).",
+    "点播失败；code、message 与 next_step 即为结论，状态码为 404（未知通道）、"
+    "409（请求有误或设备离线）、502（设备）、503（平台）或 504（网络）。",
     "See next_step, and the stages of the session.",
     "请见 next_step 以及会话的各阶段。",
 )

@@ -1,7 +1,9 @@
 """Live view: start a play, follow its stages, see why it failed, stop it."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Literal, Protocol
+from dataclasses import replace
+from typing import Annotated, Final, Literal, Protocol
 
 import msgspec
 from aiohttp import web
@@ -31,15 +33,25 @@ from api.route import Call, Nothing, Route, json_response, route
 from sdp.gb import Transport
 from sipserver.device.sessions.errors import PlayFailed, PlayStopped
 from sipserver.device.sessions.live import LiveSessions
-from sipserver.device.sessions.verdict import Fault, VerdictCode
+from sipserver.device.sessions.session import LiveSession
+from sipserver.device.sessions.verdict import Fault, Verdict, VerdictCode
 from sipserver.device.sessions.view import SessionView
 
-_STATUS: dict[Fault, int] = {
+LOOK_INTERVAL: Final = 0.5
+"""Seconds between two looks whether a client that waits for a picture is still there."""
+
+_STATUS: Final[dict[Fault, int]] = {
     Fault.REQUEST: 409,
     Fault.DEVICE: 502,
     Fault.NETWORK: 504,
     Fault.PLATFORM: 503,
 }
+_STATUS_OF_CODE: Final[dict[VerdictCode, int]] = {
+    VerdictCode.UNKNOWN_CHANNEL: 404,
+    VerdictCode.DEVICE_OFFLINE: 409,
+}
+"""Verdicts that other routes answer too, with the same status; they outrank the fault."""
+_PLAY_UNANSWERED: Final = replace(PLAY_FAILED, status=504)
 
 
 class UrlSigner(Protocol):
@@ -114,7 +126,7 @@ class SessionRoutes:
             )
         if call.body.wait:
             try:
-                await session.ready()
+                await _ready(session, call.request)
             except PlayFailed as error:
                 return _failure(error, session.view())
             except PlayStopped as error:
@@ -176,6 +188,7 @@ class SessionRoutes:
                     PLAY_STOPPED,
                     OVERLOADED,
                     PLAY_FAILED,
+                    _PLAY_UNANSWERED,
                 ),
                 failure=PlayFailure,
             ),
@@ -238,5 +251,28 @@ def _failure(error: PlayFailed, view: SessionView) -> web.Response:
         detail=f"{view.sip_status}" if view.sip_status >= 300 else "",
         session=session_json(view),
     )
-    missing = verdict.code is VerdictCode.UNKNOWN_CHANNEL
-    return json_response(body, status=404 if missing else _STATUS[verdict.fault])
+    return json_response(body, status=_status(verdict))
+
+
+def _status(verdict: Verdict) -> int:
+    return _STATUS_OF_CODE.get(verdict.code, _STATUS[verdict.fault])
+
+
+async def _ready(session: LiveSession, request: web.Request) -> None:
+    """Wait for the picture for as long as the client does: the last that leaves ends the call.
+
+    The server does not cancel handlers of clients that leave: most should finish what they began.
+
+    :raises PlayFailed, PlayStopped: see :meth:`LiveSession.ready`
+    :raises ApiError: the client has left; nobody reads it
+    """
+    ready = asyncio.ensure_future(session.ready())
+    try:
+        while not ready.done():
+            await asyncio.wait((ready,), timeout=LOOK_INTERVAL)
+            if not ready.done() and (request.transport is None or request.transport.is_closing()):
+                raise ApiError(PLAY_STOPPED, "the caller has left")
+        ready.result()
+    finally:
+        ready.cancel()
+        await asyncio.gather(ready, return_exceptions=True)

@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -7,7 +8,7 @@ from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
 
 from api.models import PlayUrls, SessionJson, session_json
-from api.routes.sessions import SessionRoutes
+from api.routes.sessions import SessionRoutes, _status
 from sdp.gb import Transport
 from sipserver.device.sessions.errors import (
     PlayFailed,
@@ -18,7 +19,7 @@ from sipserver.device.sessions.errors import (
 from sipserver.device.sessions.live import LiveSessions
 from sipserver.device.sessions.stages import Stage, StageTime
 from sipserver.device.sessions.state import State
-from sipserver.device.sessions.verdict import Fault, Text, Verdict, VerdictCode
+from sipserver.device.sessions.verdict import ADVICE, Fault, Text, Verdict, VerdictCode
 from sipserver.device.sessions.view import SessionView
 
 Client = TestClient[Request, Application]
@@ -57,8 +58,16 @@ class FakeSession:
     shown: SessionView = VIEW
     error: Exception | None = None
     stream_name: str = "stream"
+    never: bool = False
+    waiting: int = 0
 
     async def ready(self) -> None:
+        if self.never:
+            self.waiting += 1
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self.waiting -= 1
         if self.error is not None:
             raise self.error
 
@@ -137,7 +146,8 @@ async def test_a_play_returns_session_stages_and_urls(client: Client, live: Fake
 @pytest.mark.parametrize(
     ("fault", "code", "status"),
     [
-        (Fault.REQUEST, VerdictCode.DEVICE_OFFLINE, 409),
+        (Fault.REQUEST, VerdictCode.PRIVATE_STREAM, 409),
+        (Fault.DEVICE, VerdictCode.DEVICE_OFFLINE, 409),
         (Fault.REQUEST, VerdictCode.UNKNOWN_CHANNEL, 404),
         (Fault.DEVICE, VerdictCode.DEVICE_BUSY, 502),
         (Fault.NETWORK, VerdictCode.NO_PACKET_UDP, 504),
@@ -156,6 +166,43 @@ async def test_a_failed_play_is_its_verdict(
     assert (body["code"], body["message"], body["next_step_zh"]) == (code.value, "cause", "下一步")
     assert body["detail"] == "486"
     assert body["session"]["verdict"]["fault"] == fault.value
+
+
+async def test_every_status_of_a_failed_play_is_documented() -> None:
+    table = SessionRoutes(cast(LiveSessions, None), Signer(), Archive()).table()
+    play = next(row for row in table if row.operation == "play")
+    documented = {problem.status for problem in play.errors}
+    assert {
+        _status(Verdict(code, advice.fault, Text("", ""), Text("", "")))
+        for code, advice in ADVICE.items()
+    } <= documented
+    by_code = {problem.code: problem.status for problem in play.errors}
+    for code, advice in ADVICE.items():
+        if code.value in by_code:
+            status = _status(Verdict(code, advice.fault, Text("", ""), Text("", "")))
+            assert status == by_code[code.value], code
+
+
+async def test_a_client_that_goes_away_waits_no_longer(
+    client: Client, live: FakeLive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.routes.sessions.LOOK_INTERVAL", 0.01)
+    live.session.never = True
+    asking = [asyncio.create_task(client.post(PLAY, json={})) for _ in range(2)]
+    async with asyncio.timeout(5):
+        while live.session.waiting < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert live.session.waiting == 2  # who stays is not sent away
+        asking[0].cancel()
+        while live.session.waiting > 1:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert live.session.waiting == 1
+        asking[1].cancel()
+        while live.session.waiting:
+            await asyncio.sleep(0.01)
+    await asyncio.gather(*asking, return_exceptions=True)
 
 
 async def test_who_does_not_wait_gets_the_session_at_once(client: Client, live: FakeLive) -> None:
