@@ -88,17 +88,22 @@ class Authenticator:
             raise ApiError(FOREIGN_ORIGIN)
         return user
 
+    def lasts(self, request: web.Request) -> bool:
+        """Whether the login of a request that takes long has not ended meanwhile."""
+        credential = credential_of(request)
+        return credential is not None and self._sessions.lasts(credential.token, self._clock())
+
     async def _check(self, name: str, password: str, address: str) -> None:
         now = self._clock()
-        wait = self._throttle.wait(address, now)
+        wait = self._throttle.wait(name, address, now)
         if wait > 0:
             raise ApiError(TOO_MANY_ATTEMPTS, headers={"Retry-After": str(int(wait) + 1)})
-        self._throttle.failed(address, now)  # until proven right: parallel guesses count too
+        self._throttle.failed(name, address, now)  # until proven right: parallel guesses count too
         stored = await self._users.password_hash(name)
         right = await asyncio.to_thread(verify_password, password, stored or _NOBODY)
         if stored is None or not right:
             raise ApiError(WRONG_CREDENTIALS)
-        self._throttle.succeeded(address)
+        self._throttle.succeeded(name, address, now)
 
 
 def credential_of(request: web.Request) -> Credential | None:

@@ -20,8 +20,12 @@ class LoginSettings:
     """Seconds after which a login ends whatever happens. Default: a week."""
 
     failures: Annotated[int, Meta(ge=1, le=1_000)] = 5
-    """Failed logins of one address before the next must wait.
+    """Failed logins for one user name from one address before the next must wait.
     Default: OWASP's usual advice."""
+
+    address_failures: Annotated[int, Meta(ge=1, le=100_000)] = 50
+    """The same from one address, whatever the names. Default: ten times as many, since people
+    behind one router or proxy share an address."""
 
     failure_window: Annotated[float, Meta(ge=1, le=86_400)] = 300.0
     """Seconds that a failed login counts. Default: five minutes."""
@@ -55,6 +59,18 @@ class LoginSessions:
         return token
 
     def user_of(self, token: str, now: float) -> str | None:
+        """Whose token it is; the login counts as used."""
+        session = self._find(token, now)
+        if session is None:
+            return None
+        session.used_at = now
+        return session.user
+
+    def lasts(self, token: str, now: float) -> bool:
+        """Whether the login has not ended; asking is no use of it."""
+        return self._find(token, now) is not None
+
+    def _find(self, token: str, now: float) -> _Session | None:
         key = _digest(token)
         session = self._sessions.get(key)
         if session is None:
@@ -66,8 +82,7 @@ class LoginSessions:
         ):
             del self._sessions[key]
             return None
-        session.used_at = now
-        return session.user
+        return session
 
     def close(self, token: str) -> None:
         self._sessions.pop(_digest(token), None)
@@ -81,34 +96,68 @@ class LoginSessions:
 
 
 class LoginThrottle:
-    """Counts failures by source address in a sliding window; the oldest addresses go first.
+    """Counts failures in a sliding window: for a name from an address, and for an address.
 
-    Not by name: whoever knows the name of a user could lock that user out.
+    Not for a name alone: whoever knows the name of a user could lock that user out. Not for an
+    address alone: one person's mistakes would lock out all who share it.
     """
+
+    def __init__(self, settings: LoginSettings) -> None:
+        window = settings.failure_window
+        self._by_person = _Failures(settings.failures, window)
+        self._by_address = _Failures(settings.address_failures, window)
+
+    def wait(self, name: str, address: str, now: float) -> float:
+        """Seconds until the next attempt is allowed; 0 when it is now."""
+        person = self._by_person.wait((name, address), now)
+        return max(person, self._by_address.wait(("", address), now))
+
+    def failed(self, name: str, address: str, now: float) -> None:
+        self._by_person.add((name, address), now)
+        self._by_address.add(("", address), now)
+
+    def succeeded(self, name: str, address: str, at: float) -> None:
+        """The attempt that began at ``at`` and was counted as failed was right.
+
+        It clears the person only: who has a login of his own may not guess others' for ever.
+        """
+        self._by_person.clear((name, address))
+        self._by_address.take_back(("", address), at)
+
+
+class _Failures:
+    """Times of failures by key; the keys that failed longest ago go first."""
 
     limit = 10_000
 
-    def __init__(self, settings: LoginSettings) -> None:
-        self._settings = settings
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+    def __init__(self, allowed: int, window: float) -> None:
+        self._allowed = allowed
+        self._window = window
+        self._times: OrderedDict[tuple[str, str], list[float]] = OrderedDict()
 
-    def wait(self, address: str, now: float) -> float:
-        """Seconds until the next attempt is allowed; 0 when it is now."""
-        times = self._failures.get(address)
-        if times is None or len(times) < self._settings.failures:
+    def wait(self, key: tuple[str, str], now: float) -> float:
+        times = self._times.get(key)
+        if times is None or len(times) < self._allowed:
             return 0.0
-        return max(0.0, times[0] + self._settings.failure_window - now)
+        return max(0.0, times[0] + self._window - now)
 
-    def failed(self, address: str, now: float) -> None:
-        times = self._failures.setdefault(address, [])
+    def add(self, key: tuple[str, str], now: float) -> None:
+        times = self._times.setdefault(key, [])
         times.append(now)
-        del times[: -self._settings.failures]
-        self._failures.move_to_end(address)
-        if len(self._failures) > self.limit:
-            self._failures.popitem(last=False)
+        del times[: -self._allowed]
+        self._times.move_to_end(key)
+        if len(self._times) > self.limit:
+            self._times.popitem(last=False)
 
-    def succeeded(self, address: str) -> None:
-        self._failures.pop(address, None)
+    def clear(self, key: tuple[str, str]) -> None:
+        self._times.pop(key, None)
+
+    def take_back(self, key: tuple[str, str], at: float) -> None:
+        times = self._times.get(key, [])
+        if at in times:
+            times.remove(at)
+        if not times:
+            self.clear(key)
 
 
 def _digest(token: str) -> bytes:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from api.client_address import read_networks
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
@@ -25,5 +27,16 @@ class HttpSettings:
     secure_cookie: bool = False
     """Mark the session cookie ``Secure``. Set it when the console is reached over HTTPS only."""
 
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies, such as ``127.0.0.1`` or ``10.0.0.0/24``. Whom they
+    name in ``X-Forwarded-For`` is taken for the client; failed logins are counted by it."""
+
     metrics_public: bool = True
     """Serve ``/metrics`` without a login. It holds counts, no device IDs and no addresses."""
+
+    def __post_init__(self) -> None:
+        """:raises ValueError: a trusted proxy is neither an address nor a network"""
+        try:
+            read_networks(self.trusted_proxies)
+        except ValueError as error:
+            raise ValueError(f"trusted_proxies: {error}") from error

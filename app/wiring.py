@@ -14,6 +14,7 @@ from aiohttp import web
 from api.application import ApiParts, make_application
 from api.authentication import Authenticator, logged_in
 from api.channel_indexes import ChannelIndexes
+from api.client_address import ClientAddresses
 from api.domain_errors import DOMAIN_ERRORS
 from api.events import EventHub
 from api.health import Check
@@ -100,12 +101,12 @@ def documented_routes() -> tuple[Route, ...]:
     nothing = cast(Any, None)
     return (
         *route_table(
-            login=LoginRoutes(nothing, secure_cookie=False),
+            login=LoginRoutes(nothing, nothing, secure_cookie=False),
             devices=DeviceRoutes(nothing),
             channels=ChannelRoutes(nothing),
-            sessions=SessionRoutes(nothing, nothing, nothing),
+            sessions=SessionRoutes(nothing, nothing, nothing, nothing),
             history=HistoryRoutes(nothing),
-            system=SystemRoutes(events=nothing, checks={}, statistics=nothing),
+            system=SystemRoutes(events=nothing, checks={}, statistics=nothing, login_lasts=nothing),
         ),
         *node_route_table(),
     )
@@ -127,19 +128,27 @@ async def _http(settings: Settings, services: Services) -> HttpSite:
     _report(services, indexes, hub)
     sources = _sources(services, hub)
     authenticator = _authenticator(settings, services, directory)
+    addresses = ClientAddresses(settings.http.trusted_proxies)
     lifetime = settings.media.token_seconds
     tokens = PlayTokens(await play_secret(directory), lifetime=lifetime)
     storage = services.storage
     routes = route_table(
-        login=LoginRoutes(authenticator, secure_cookie=settings.http.secure_cookie),
+        login=LoginRoutes(
+            authenticator,
+            addresses,
+            secure_cookie=settings.http.secure_cookie,
+        ),
         devices=DeviceRoutes(DeviceDesk(services.platform, storage.devices, indexes)),
         channels=ChannelRoutes(indexes),
-        sessions=SessionRoutes(services.live, PlayUrlSigner(tokens, lifetime), services.archive),
+        sessions=SessionRoutes(
+            services.live, PlayUrlSigner(tokens, lifetime), services.archive, addresses
+        ),
         history=HistoryRoutes(storage.presence),
         system=SystemRoutes(
             events=hub,
             checks=_checks(services),
             statistics=_statistics(services, indexes, sources),
+            login_lasts=authenticator.lasts,
         ),
     )
     streams = LiveRoutes(services.media.node, tokens=tokens)

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from api.authentication import COOKIE, Authenticator, credential_of
+from api.client_address import ClientAddresses
 from api.errors import INVALID_REQUEST, TOO_MANY_ATTEMPTS, WRONG_CREDENTIALS
 from api.route import Access, Answer, Call, Nothing, Route, route
 
@@ -42,12 +43,15 @@ class UserView(msgspec.Struct, frozen=True):
 
 
 class LoginRoutes:
-    def __init__(self, authenticator: Authenticator, *, secure_cookie: bool) -> None:
+    def __init__(
+        self, authenticator: Authenticator, addresses: ClientAddresses, *, secure_cookie: bool
+    ) -> None:
         self._authenticator = authenticator
+        self._addresses = addresses
         self._attributes = "HttpOnly; SameSite=Strict; Path=/" + "; Secure" * secure_cookie
 
     async def log_in(self, call: Call[Nothing, LoginRequest]) -> Answer:
-        address = call.request.remote or ""
+        address = self._addresses.of(call.request)
         token = await self._authenticator.log_in(call.body.name, call.body.password, address)
         view = LoginView(user=call.body.name, token=token)
         return Answer(view, {"Set-Cookie": f"{COOKIE}={token}; {self._attributes}"})
@@ -68,7 +72,7 @@ class LoginRoutes:
             call.body.old_password,
             call.body.new_password,
             token=credential.token if credential else "",
-            address=call.request.remote or "",
+            address=self._addresses.of(call.request),
         )
 
     def table(self) -> Sequence[Route]:

@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec import Meta
 from structlog.contextvars import bound_contextvars
 
+from api.client_address import ClientAddresses
 from api.errors import (
     DEVICE_OFFLINE,
     INVALID_REQUEST,
@@ -108,10 +109,12 @@ class SessionRoutes:
         live: LiveSessions,
         signer: UrlSigner,
         archive: SessionArchive,
+        addresses: ClientAddresses,
     ) -> None:
         self._live = live
         self._signer = signer
         self._archive = archive
+        self._addresses = addresses
 
     async def play(self, call: Call[Nothing, PlayRequest]) -> object:
         device_id, channel_id = call.path["device_id"], call.path["channel_id"]
@@ -122,7 +125,7 @@ class SessionRoutes:
                 channel_id,
                 transport=transport,
                 stream=call.body.stream,
-                viewer=f"{call.user}@{call.request.remote}",
+                viewer=f"{call.user}@{self._addresses.of(call.request)}",
             )
         if call.body.wait:
             try:

@@ -40,10 +40,15 @@ class SystemRoutes:
         events: EventHub,
         checks: Mapping[str, Check],
         statistics: Callable[[], StatisticsView],
+        login_lasts: Callable[[web.Request], bool],
     ) -> None:
+        """
+        :param login_lasts: asked again and again for a stream of events: it ends with its login
+        """
         self._events = events
         self._checks = checks
         self._statistics = statistics
+        self._login_lasts = login_lasts
 
     async def health_live(self, call: Call[Nothing, Nothing]) -> HealthView:
         return HealthView(status="ok", reasons=[], checked=[])
@@ -69,8 +74,8 @@ class SystemRoutes:
                         frames = await queue.take()
                 except TimeoutError:
                     frames = b": still here\n\n"
-                if not frames:
-                    return response  # the server stops
+                if not frames or not self._login_lasts(request):
+                    return response  # the server stops, or this is nobody's business any more
                 try:
                     await response.write(frames)
                 except ConnectionError:

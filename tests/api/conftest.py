@@ -9,6 +9,7 @@ from aiohttp.web import Application, Request
 
 from api.application import ApiParts, make_application
 from api.authentication import Authenticator
+from api.client_address import ClientAddresses
 from api.domain_errors import DOMAIN_ERRORS
 from api.login import LoginSessions, LoginSettings, LoginThrottle
 from api.passwords import hash_password
@@ -62,10 +63,13 @@ async def make_client(authenticator: Authenticator, tmp_path: Path) -> AsyncIter
         settings: HttpSettings | None = None,
         console: Path | None = None,
     ) -> Client:
+        settings = settings or HttpSettings()
+        addresses = ClientAddresses(settings.trusted_proxies)
+        login_routes = LoginRoutes(authenticator, addresses, secure_cookie=False)
         parts = ApiParts(
-            settings=settings or HttpSettings(),
+            settings=settings,
             authenticator=authenticator,
-            routes=(*LoginRoutes(authenticator, secure_cookie=False).table(), *routes),
+            routes=(*login_routes.table(), *routes),
             errors=DOMAIN_ERRORS,
             console=console or tmp_path / "no-console",
         )

@@ -1,6 +1,11 @@
+import pytest
+
 from api.login import LoginSessions, LoginSettings, LoginThrottle
 
-SETTINGS = LoginSettings(idle_timeout=100, lifetime=1_000, failures=3, failure_window=60)
+SETTINGS = LoginSettings(
+    idle_timeout=100, lifetime=1_000, failures=3, address_failures=5, failure_window=60
+)
+HERE, THERE = "192.0.2.1", "192.0.2.2"
 
 
 def sessions() -> LoginSessions:
@@ -50,28 +55,62 @@ def test_logins_are_bounded_and_the_oldest_goes() -> None:
     assert logins.user_of(tokens[0], 0.0) is None
 
 
-def test_an_address_waits_after_its_failures_and_no_other() -> None:
+def test_asking_whether_a_login_lasts_is_no_use_of_it() -> None:
+    logins = sessions()
+    token = logins.open("admin", now=0.0)
+    assert logins.lasts(token, now=100.0)
+    assert not logins.lasts(token, now=101.0)
+    assert not logins.lasts("other", now=0.0)
+
+
+def test_a_person_waits_after_failures_and_nobody_else_at_that_address() -> None:
     throttle = LoginThrottle(SETTINGS)
     for now in (0.0, 1.0, 2.0):
-        assert throttle.wait("192.0.2.1", now) == 0.0
-        throttle.failed("192.0.2.1", now)
-    assert throttle.wait("192.0.2.1", 10.0) == 50.0
-    assert throttle.wait("192.0.2.2", 10.0) == 0.0
-    assert throttle.wait("192.0.2.1", 60.0) == 0.0
+        assert throttle.wait("admin", HERE, now) == 0.0
+        throttle.failed("admin", HERE, now)
+    assert throttle.wait("admin", HERE, 10.0) == 50.0
+    assert throttle.wait("admin", THERE, 10.0) == 0.0
+    assert throttle.wait("guest", HERE, 10.0) == 0.0
+    assert throttle.wait("admin", HERE, 60.0) == 0.0
 
 
-def test_a_success_clears_the_failures() -> None:
+def test_an_address_that_tries_many_names_waits() -> None:
     throttle = LoginThrottle(SETTINGS)
-    for _ in range(3):
-        throttle.failed("192.0.2.1", 0.0)
-    throttle.succeeded("192.0.2.1")
-    assert throttle.wait("192.0.2.1", 0.0) == 0.0
+    for number in range(5):
+        throttle.failed(f"user{number}", HERE, 0.0)
+    assert throttle.wait("admin", HERE, 10.0) == 50.0
+    assert throttle.wait("admin", THERE, 10.0) == 0.0
 
 
-def test_the_table_of_failures_is_bounded() -> None:
+def test_a_success_clears_the_failures_of_that_person() -> None:
     throttle = LoginThrottle(SETTINGS)
-    throttle.limit = 2
+    for now in (0.0, 1.0, 2.0):
+        throttle.failed("admin", HERE, now)
+    throttle.succeeded("admin", HERE, 2.0)
+    assert throttle.wait("admin", HERE, 2.0) == 0.0
+
+
+def test_logins_of_ones_own_do_not_buy_guesses_at_others() -> None:
+    throttle = LoginThrottle(SETTINGS)
+    for number in range(5):
+        throttle.failed("guest", HERE, number - 0.5)  # as every attempt that is under way
+        throttle.succeeded("guest", HERE, number - 0.5)
+        throttle.failed(f"user{number}", HERE, float(number))
+    assert throttle.wait("admin", HERE, 10.0) == 50.0
+
+
+def test_many_right_logins_at_one_address_are_no_failures() -> None:
+    throttle = LoginThrottle(SETTINGS)
+    for number in range(20):
+        throttle.failed("admin", HERE, float(number))
+        throttle.succeeded("admin", HERE, float(number))
+    assert throttle.wait("admin", HERE, 20.0) == 0.0
+
+
+def test_the_tables_of_failures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.login._Failures.limit", 2)
+    throttle = LoginThrottle(SETTINGS)
     for address in "abc":
         for _ in range(3):
-            throttle.failed(address, 0.0)
-    assert [throttle.wait(address, 0.0) > 0 for address in "abc"] == [False, True, True]
+            throttle.failed("admin", address, 0.0)
+    assert [throttle.wait("admin", address, 0.0) > 0 for address in "abc"] == [False, True, True]

@@ -68,6 +68,7 @@ def test_an_unknown_key_names_the_nearest_right_one(tmp_path: Path) -> None:
     [
         ("[http]\nport = 70000", "<= 65535"),
         ("[http]\nport = -1", ">= 0"),
+        ('[http]\ntrusted_proxies = ["proxy.example"]', "trusted_proxies: 'proxy.example'"),
         ('[http]\nport = "8080"', "expected `int`"),
         ("[liveness]\nkeepalive_interval = 0", ">= 1"),
         ("[liveness]\nkeepalive_interval = nan", "not valid"),

@@ -1,11 +1,15 @@
+from collections.abc import Awaitable, Callable
+
 import pytest
 from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
 
 from api.authentication import COOKIE
+from api.settings import HttpSettings
 
 PASSWORD = "correct horse"
 Client = TestClient[Request, Application]
+MakeClient = Callable[..., Awaitable[Client]]
 
 
 async def log_in(client: Client, password: str = PASSWORD) -> str:
@@ -62,6 +66,37 @@ async def test_guessing_is_slowed_down(client: Client) -> None:
         statuses.append(answer.status)
     assert statuses == [401] * 5 + [429]
     assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_behind_a_trusted_proxy_one_persons_failures_lock_out_nobody_else(
+    make_client: MakeClient,
+) -> None:
+    proxied = HttpSettings(trusted_proxies=("127.0.0.1",))
+    client: Client = await make_client(login=False, settings=proxied)
+
+    async def attempt(address: str, password: str) -> int:
+        body = {"name": "admin", "password": password}
+        headers = {"X-Forwarded-For": address}
+        return (await client.post("/api/v1/login", json=body, headers=headers)).status
+
+    statuses = [await attempt("198.51.100.1", "wrong") for _ in range(6)]
+    assert statuses == [401] * 5 + [429]
+    assert await attempt("198.51.100.2", PASSWORD) == 200
+    assert await attempt("198.51.100.1", PASSWORD) == 429
+
+
+async def test_nobody_escapes_the_brake_by_a_header_of_his_own(client: Client) -> None:
+    statuses = []
+    for number in range(6):
+        answer = await client.post(
+            "/api/v1/login",
+            json={"name": "admin", "password": "x"},
+            headers={"X-Forwarded-For": f"198.51.100.{number}"},
+        )
+        statuses.append(answer.status)
+    assert statuses == [401] * 5 + [429]
+    other = await client.post("/api/v1/login", json={"name": "guest", "password": "x"})
+    assert other.status == 401  # a name of one's own is not locked by the failures for another
 
 
 async def test_log_out_ends_the_token(client: Client) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
 
+from api.client_address import ClientAddresses
 from api.models import PlayUrls, SessionJson, session_json
 from api.routes.sessions import SessionRoutes, _status
 from sdp.gb import Transport
@@ -126,7 +127,7 @@ def live() -> FakeLive:
 
 @pytest.fixture
 async def client(make_client, live: FakeLive) -> Client:  # type: ignore[no-untyped-def]
-    routes = SessionRoutes(cast(LiveSessions, live), Signer(), Archive())
+    routes = SessionRoutes(cast(LiveSessions, live), Signer(), Archive(), ClientAddresses())
     made: Client = await make_client(routes.table())
     return made
 
@@ -169,7 +170,7 @@ async def test_a_failed_play_is_its_verdict(
 
 
 async def test_every_status_of_a_failed_play_is_documented() -> None:
-    table = SessionRoutes(cast(LiveSessions, None), Signer(), Archive()).table()
+    table = SessionRoutes(cast(LiveSessions, None), Signer(), Archive(), ClientAddresses()).table()
     play = next(row for row in table if row.operation == "play")
     documented = {problem.status for problem in play.errors}
     assert {

@@ -1,15 +1,23 @@
 import asyncio
+from collections.abc import Awaitable, Callable
 
+import pytest
 from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
 
+from api.authentication import Authenticator
 from api.events import EventHub, EventView
 from api.routes.system import StatisticsView, SystemRoutes
 
 Client = TestClient[Request, Application]
+MakeClient = Callable[..., Awaitable[Client]]
 
 
-def routes(hub: EventHub, reason: str = "") -> SystemRoutes:
+def routes(
+    hub: EventHub,
+    reason: str = "",
+    login_lasts: Callable[[Request], bool] = lambda request: True,
+) -> SystemRoutes:
     statistics = StatisticsView(
         version="0",
         started_at=1.0,
@@ -22,7 +30,10 @@ def routes(hub: EventHub, reason: str = "") -> SystemRoutes:
         services={"sip": {"received": 3}},
     )
     return SystemRoutes(
-        events=hub, checks={"database": lambda: reason}, statistics=lambda: statistics
+        events=hub,
+        checks={"database": lambda: reason},
+        statistics=lambda: statistics,
+        login_lasts=login_lasts,
     )
 
 
@@ -58,3 +69,41 @@ async def test_events_arrive_as_they_happen(make_client) -> None:  # type: ignor
         assert refused.status == 503
         await hub.close()
         assert await answer.content.read() == b""
+
+
+@pytest.mark.parametrize("busy", [True, False])
+async def test_a_stream_of_events_ends_with_its_login(
+    make_client: MakeClient,
+    authenticator: Authenticator,
+    monkeypatch: pytest.MonkeyPatch,
+    busy: bool,
+) -> None:
+    monkeypatch.setattr("api.routes.system.HEARTBEAT", 60.0 if busy else 0.02)
+    hub = EventHub(clients=1)
+    client: Client = await make_client(routes(hub, login_lasts=authenticator.lasts).table())
+    event = EventView(type="device_online", at=1.0, device_id="1", data={})
+    async with asyncio.timeout(5), client.get("/api/v1/events") as answer:
+        await answer.content.readuntil(b"\n\n")
+        hub.publish(event)
+        while not (await answer.content.readuntil(b"\n\n")).startswith(b"id: 1\n"):
+            pass
+        assert (await client.post("/api/v1/logout")).status == 204
+        if busy:
+            hub.publish(event)
+        assert b"id: 2" not in await answer.content.read()
+    assert hub.clients == 0
+
+
+async def test_a_stream_of_events_goes_on_with_its_login(
+    make_client: MakeClient,
+    authenticator: Authenticator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("api.routes.system.HEARTBEAT", 0.01)
+    client: Client = await make_client(
+        routes(EventHub(clients=1), login_lasts=authenticator.lasts).table()
+    )
+    async with asyncio.timeout(5), client.get("/api/v1/events") as answer:
+        await answer.content.readuntil(b"\n\n")
+        for _ in range(3):
+            assert await answer.content.readuntil(b"\n\n") == b": still here\n\n"
