@@ -23,6 +23,7 @@ class RemoteError(ManscdpError):
 
     def __init__(self, reason: str, *, where: str = "") -> None:
         super().__init__(f"{reason} ({where})" if where else reason)
+        self.reason = reason
 
 
 class MalformedXml(RemoteError):

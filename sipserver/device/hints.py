@@ -8,6 +8,7 @@ from sipserver.device.clock import Clock
 from sipserver.device.device import Device
 from sipserver.device.events import Publish, SignallingHint
 from sipserver.device.registration import RegistrationWish
+from sipserver.sip.message import Request
 
 MOST_HINTS: Final = 10_000
 
@@ -63,6 +64,17 @@ class Hints:
                 f"the heartbeat of {device.device_id} names {name}: check the device ID",
             )
 
+    def unreadable(self, device: Device, request: Request, reason: str) -> None:
+        """A body of it is no MANSCDP."""
+        self._give(
+            device.device_id,
+            "body",
+            "",
+            f"{device.device_id} sends a body that cannot be read: {_shown(reason, 128)} "
+            f"(Call-ID {_shown(request.call_id, 128)}, CSeq {request.cseq.number} "
+            f"{request.cseq.method}); further ones are only counted",
+        )
+
     def _give(self, device_id: str, kind: str, value: str, text: str) -> None:
         key = (device_id, kind, value)
         if key in self._given:
@@ -75,9 +87,9 @@ class Hints:
         )
 
 
-def _shown(name: str) -> str:
+def _shown(name: str, longest: int = 32) -> str:
     """What a peer calls itself, fit for a terminal and a log."""
-    name = name[:32]
+    name = name[:longest]
     if name.isprintable():
         return name
     return "".join(character if character.isprintable() else "?" for character in name)

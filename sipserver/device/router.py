@@ -187,6 +187,7 @@ class PlatformHandler:
             return parse(request.body, device.account.charset, remembered=device.details.charset)
         except BadBody as error:
             self.counters.malformed += 1
+            self._hints.unreadable(device, request, error.reason)
             if b"Keepalive" in request.body:
                 incoming.respond(200)  # never 4xx to a heartbeat of a known device
                 self._presence.keepalive(device, incoming.received_at)

@@ -84,9 +84,16 @@ class EndpointSettings:
 class Endpoint:
     """A user agent, RFC 3261 section 8, on as many flows as there are peers."""
 
-    def __init__(self, settings: EndpointSettings, *, new_token: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        settings: EndpointSettings,
+        *,
+        new_token: Callable[[], str],
+        on_malformed: Callable[[bytes, Flow, RemoteError], None] = lambda data, flow, error: None,
+    ) -> None:
         self._settings = settings
         self._new_token = new_token
+        self._on_malformed = on_malformed
         self._tag_prefix = new_token()[:10] + "-"
         self._tags = 0
         self._count = Counters()
@@ -319,10 +326,9 @@ class Endpoint:
     def _receive_garbage(self, data: bytes, flow: Flow, error: RemoteError) -> None:
         """Answer what can be answered, without a transaction; count it."""
         self._count.malformed += 1
-        request = salvage(data)
-        if request is None:
-            return
-        self._answer_statelessly(request, flow, error.status_hint, error.reason)
+        self._on_malformed(data, flow, error)
+        if (request := salvage(data)) is not None:
+            self._answer_statelessly(request, flow, error.status_hint, error.reason)
 
     def _receive_response(self, response: Response, now: float) -> None:
         if self._layer.receive_response(response, now):
@@ -358,6 +364,7 @@ class Endpoint:
             no = refusal(request)
         except RemoteError as error:
             self._count.malformed += 1
+            self._on_malformed(request.raw, received.flow, error)
             no = error.status_hint, (), error.reason
         if no is not None:
             status, headers, reason = no
@@ -375,9 +382,8 @@ class Endpoint:
         self, request: Request, transaction: ServerTransaction | None, now: float
     ) -> None:
         usage = self._usages.get((request.call_id, request.to_tag, request.from_tag))
-        if isinstance(transaction, InviteServerTransaction):
-            if not transaction.receive_ack(now):
-                return
+        if isinstance(transaction, InviteServerTransaction) and not transaction.receive_ack(now):
+            return
         if usage is None or not usage.receive_ack(request, now):
             self._count.stray_acks += 1
 

@@ -44,6 +44,7 @@ from sipserver.sip.writer import Headers
 from sipserver.transport.call import Call, IncomingRequest, failure_error
 from sipserver.transport.errors import PortInUse, TransportError, TransportFailed
 from sipserver.transport.local_address import LocalAddresses, check_address, is_every_address
+from sipserver.transport.malformed import MalformedLog
 from sipserver.transport.settings import TransportSettings
 from sipserver.transport.tcp import TcpConnections
 from sipserver.transport.udp import UdpSocket, source_address
@@ -121,7 +122,9 @@ class SipService:
                 max_calls=settings.max_calls,
             ),
             new_token=new_token,
+            on_malformed=self._note_malformed,
         )
+        self._malformed = MalformedLog()
         self._local = LocalAddresses(settings.host, settings.advertised_host)
         self._flows: dict[tuple[Address, bytes], Flow] = {}
         self._waiting: dict[ClientTransaction, asyncio.Future[Response]] = {}
@@ -409,10 +412,14 @@ class SipService:
         try:
             handle(incoming)
         except RemoteError as error:
+            self._note_malformed(event.request.raw, event.flow, error)
             self._refuse(incoming, error.status_hint, error.reason)
         except Exception as error:
             self._record_fault(error)
             self._refuse(incoming, 500, "")
+
+    def _note_malformed(self, data: bytes, flow: Flow, error: RemoteError) -> None:
+        self._malformed.note(data, flow, error, monotonic())
 
     def _refuse(self, incoming: IncomingRequest, status: int, reason: str) -> None:
         if not incoming.answered:

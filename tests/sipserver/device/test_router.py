@@ -166,11 +166,17 @@ def test_a_broken_keepalive_is_never_4xx(registered: Registered) -> None:
         ("<Other><CmdType>x</CmdType></Other>", "text/xml", 400),
     ],
 )
-def test_bodies_that_are_no_command(
+def test_bodies_that_are_no_command_are_refused_and_told_once(
     registered: Registered, body: str, content_type: str, status: int
 ) -> None:
     def scenario(bench: PlatformBench) -> None:
         assert bench.message(body, content_type=content_type) == status
+        assert bench.message(body, content_type=content_type) == status
+        (hint,) = bench.take_events(SignallingHint)
+        assert hint.device_id == CAMERA
+        assert "a body that cannot be read: " in hint.text
+        assert "(Call-ID call" in hint.text
+        assert " MESSAGE)" in hint.text
 
     registered(scenario)
 
