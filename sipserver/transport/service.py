@@ -407,7 +407,7 @@ class SipService:
         handle: Callable[[IncomingRequest], None] = self._handler.on_request
         if call is not None and call.on_request is not None:
             handle = call.on_request
-        elif event.request.method == "INVITE":
+        if event.request.method == "INVITE":
             event.owner = incoming  # for the CANCEL
         try:
             handle(incoming)

@@ -291,6 +291,32 @@ async def test_a_call_of_the_peer(
     assert again == [call]
 
 
+async def test_the_peer_cancels_a_re_invite(
+    service: SipService, handler: Handler, peer: UdpPeer, message: Build
+) -> None:
+    """The call goes on with what was agreed before (RFC 3261 section 14.1)."""
+    calls: list[Call] = []
+    handler.act = lambda incoming: calls.append(incoming.accept(body=b"v=0\r\n"))
+    await peer.ask(message("INVITE"))
+    (call,) = calls
+    tags = {"call_id": "call-1", "to_tag": call.local_tag}
+    peer.send(message("ACK", **tags))
+    await asyncio.wait_for(call.acknowledged.wait(), 5)
+    cancelled = asyncio.Event()
+
+    def ring(incoming: IncomingRequest) -> None:
+        incoming.respond(180)
+        incoming.on_cancel = cancelled.set
+
+    call.on_request = ring
+    tags["branch"] = "z9hG4bKre"
+    assert (await peer.ask(message("INVITE", 2, **tags))).startswith(b"SIP/2.0 180")
+    assert (await peer.ask(message("CANCEL", 2, **tags))).startswith(b"SIP/2.0 200")
+    assert (await peer.receive()).startswith(b"SIP/2.0 487")
+    assert cancelled.is_set()
+    assert not call.ended
+
+
 async def test_the_peer_cancels(
     service: SipService, handler: Handler, peer: UdpPeer, message: Build
 ) -> None:
