@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from sipserver.device.clock import Clock
@@ -11,6 +12,8 @@ from sipserver.device.registration import RegistrationWish
 from sipserver.sip.message import Request
 
 MOST_HINTS: Final = 10_000
+
+_log = logging.getLogger(__name__)
 
 
 class Hints:
@@ -65,26 +68,27 @@ class Hints:
             )
 
     def unreadable(self, device: Device, request: Request, reason: str) -> None:
-        """A body of it is no MANSCDP."""
-        self._give(
-            device.device_id,
-            "body",
-            "",
+        """A body of it is no MANSCDP. Said in the log too: nobody may be watching the events."""
+        text = (
             f"{device.device_id} sends a body that cannot be read: {_shown(reason, 128)} "
             f"(Call-ID {_shown(request.call_id, 128)}, CSeq {request.cseq.number} "
-            f"{request.cseq.method}); further ones are only counted",
+            f"{request.cseq.method}); further ones are only counted"
         )
+        if self._give(device.device_id, "body", "", text):
+            _log.warning("%s", text)
 
-    def _give(self, device_id: str, kind: str, value: str, text: str) -> None:
+    def _give(self, device_id: str, kind: str, value: str, text: str) -> bool:
+        """Whether it is new."""
         key = (device_id, kind, value)
         if key in self._given:
-            return
+            return False
         if len(self._given) >= MOST_HINTS:
             del self._given[next(iter(self._given))]
         self._given[key] = None
         self._publish(
             SignallingHint(device_id=device_id, at=self._clock.wall(), kind=kind, text=text)
         )
+        return True
 
 
 def _shown(name: str, longest: int = 32) -> str:

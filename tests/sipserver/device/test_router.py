@@ -167,7 +167,11 @@ def test_a_broken_keepalive_is_never_4xx(registered: Registered) -> None:
     ],
 )
 def test_bodies_that_are_no_command_are_refused_and_told_once(
-    registered: Registered, body: str, content_type: str, status: int
+    registered: Registered,
+    body: str,
+    content_type: str,
+    status: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def scenario(bench: PlatformBench) -> None:
         assert bench.message(body, content_type=content_type) == status
@@ -177,6 +181,7 @@ def test_bodies_that_are_no_command_are_refused_and_told_once(
         assert "a body that cannot be read: " in hint.text
         assert "(Call-ID call" in hint.text
         assert " MESSAGE)" in hint.text
+        assert caplog.messages == [hint.text]
 
     registered(scenario)
 
