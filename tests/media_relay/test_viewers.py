@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -126,3 +127,26 @@ async def test_the_number_of_viewers_is_bounded() -> None:
         with pytest.raises(LimitReached):
             Watcher(node, "s")
         await watcher.leave()
+
+
+def test_a_full_event_queue_still_tells_that_a_viewer_has_left(
+    cameras: _core.Node, h264: _core.Clip
+) -> None:
+    deaf = _core.Node(_core.NodeSettings(workers=1, event_queue=1))
+    handle = deaf.open_receiver("s", host=LOOPBACK, port=0, transport="udp", ssrc=SSRC)
+    near, far = socket.socketpair()
+    with far:
+        viewer = deaf.add_viewer("s", far.fileno(), container="flv", websocket=False, head=b"")
+    near.close()
+    until(lambda: deaf.stats().viewers == 0)
+    cameras.open_sender(h264, remote=(LOOPBACK, handle.port), transport="udp", ssrc=SSRC)
+    until(lambda: deaf.stats().dropped_events >= 3)
+    assert ("viewer_left", viewer) in [(event.kind, event.viewer) for event in deaf.take_events()]
+    deaf.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 8
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
