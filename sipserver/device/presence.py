@@ -31,8 +31,8 @@ from sipserver.sip.flow import Flow
 class PresenceSettings:
     tolerant: bool = True
     """A known device that is heard at its registered address is online again without a REGISTER
-    (wvp ``gbDeviceOnline = 1``), and a TCP device may come over a new connection from the same host.
-    False: only a REGISTER brings it online or to another connection."""
+    (wvp ``gbDeviceOnline = 1``), and a TCP device may come over a new connection from the same
+    host. False: only a REGISTER brings it online or to another connection."""
 
 
 class Presence:
