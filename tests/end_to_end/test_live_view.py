@@ -397,7 +397,7 @@ def test_a_camera_that_dies_leaves_a_verdict(
     assert archived(server, ended)["verdict"] == verdict
     if code == "device_went_offline":
         refused = refusal(lambda: play(server, camera))
-        assert (refused.status, refused.body["code"]) == (502, "device_offline")
+        assert (refused.status, refused.body["code"]) == (409, "device_offline")
         assert refused.body["session"]["verdict"]["code"] == "device_offline"
     eventually(lambda: server.leases() == (0, 0), "a lease is left")
 
