@@ -217,6 +217,11 @@ class NodeStats:
     def unknown_ssrc(self) -> int:
         """Packets on shared ports whose SSRC nobody expects."""
     @property
+    def unbound_closed(self) -> int:
+        """TCP connections to shared ports that ended before they were any stream's: no RTP within
+        10 s or 64 KiB, an SSRC that nobody expects, the oldest of more than 256 at once, a host
+        that the stream does not take."""
+    @property
     def turns(self) -> int:
         """Turns of the worker loops."""
 
@@ -447,7 +452,12 @@ class Node:
         :param port: even for UDP (RTCP is the next one); 0: any free
         :param transport: ``udp``, ``tcp-passive`` (we listen) or ``tcp-active``
         :param ssrc: expected SSRC; another one is adopted on a port of one's own
-        :param single_port: share the UDP port with other streams, told apart by SSRC
+        :param single_port: share the port with other streams of the same transport, told apart by
+            SSRC; ``udp``, or ``tcp-passive``: then a connection is a stream's from its first RTP
+            packet on. Until then it may hold 64 KiB for 10 s; one with an SSRC that nobody expects
+            is closed after that, unless :meth:`Receiver.expect` names it. A newer connection takes
+            the place of a stream's when it brings the same SSRC (from ``source``, where given).
+            UDP and TCP may use the same port number
         :param source: take media from this numeric address only
         :param ready: demux and keep a group of pictures even while nobody looks
         :param payload_type: of the SDP answer

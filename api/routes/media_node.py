@@ -110,6 +110,7 @@ class OpenReceiver(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``null``: one of the media range; 0: any free one."""
     ssrc: Ssrc | None = None
     single_port: bool = False
+    """Share ``port`` with other streams, told apart by SSRC; for udp and tcp-passive."""
     source: str | None = None
     """Take media from this numeric address only."""
     ready: bool = True
@@ -235,6 +236,8 @@ class NodeStatsView(msgspec.Struct, frozen=True):
     senders: int
     dropped_events: int
     unknown_ssrc: int
+    unbound_closed: int
+    """TCP connections to shared ports that ended before they were any stream's."""
     turns: int
 
 

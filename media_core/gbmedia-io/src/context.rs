@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
-use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 
+use crate::error::Result;
 use crate::event::{Event, EventKind, EventQueue};
 use crate::settings::NodeSettings;
 
@@ -14,9 +15,23 @@ pub struct Shared {
     pub settings: NodeSettings,
     pub events: EventQueue,
     pub unknown_ssrc: AtomicU64,
+    pub unbound_closed: AtomicU64,
     pub turns: AtomicU64,
     /// The last number given to a viewer or a relay.
     pub numbers: AtomicU64,
+}
+
+impl Shared {
+    pub fn new(settings: NodeSettings) -> Result<Self> {
+        Ok(Self {
+            events: EventQueue::new(settings.event_queue)?,
+            settings,
+            unknown_ssrc: AtomicU64::new(0),
+            unbound_closed: AtomicU64::new(0),
+            turns: AtomicU64::new(0),
+            numbers: AtomicU64::new(0),
+        })
+    }
 }
 
 /// What a watched descriptor is, packed into the 64 bits that epoll gives back. Stream numbers are
@@ -28,6 +43,9 @@ pub enum Token {
     Rtcp(u32),
     SharedRtp(u32),
     SharedRtcp(u32),
+    SharedDoor(u32),
+    /// A connection to a shared door that is no stream's yet.
+    Unbound(u32, u32),
     Door(u32),
     Connection(u32),
     Relay(u32, u32),
@@ -52,6 +70,8 @@ impl Token {
             Token::Relay(stream, number) => (7, stream, number),
             Token::Viewer(stream, number) => (8, stream, number),
             Token::Sender(sender) => (9, sender, 0),
+            Token::SharedDoor(door) => (10, door, 0),
+            Token::Unbound(door, number) => (11, door, number),
         };
         kind << (2 * NUMBER_BITS)
             | u64::from(stream & NUMBER_MASK) << NUMBER_BITS
@@ -84,6 +104,8 @@ impl Token {
             7 => Token::Relay(stream, number),
             8 => Token::Viewer(stream, number),
             9 => Token::Sender(stream),
+            10 => Token::SharedDoor(stream),
+            11 => Token::Unbound(stream, number),
             _ => Token::Wake,
         }
     }
@@ -96,6 +118,11 @@ pub struct Context {
 }
 
 impl Context {
+    pub fn new(shared: Arc<Shared>) -> Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        Ok(Self { shared, epoll })
+    }
+
     pub fn settings(&self) -> &NodeSettings {
         &self.shared.settings
     }
@@ -164,6 +191,8 @@ mod tests {
             Token::Relay(7, (1 << 28) - 1),
             Token::Viewer((1 << 28) - 1, 8),
             Token::Sender(9),
+            Token::SharedDoor(10),
+            Token::Unbound(11, 12),
         ];
         for token in tokens {
             assert_eq!(Token::unpack(token.pack()), token);

@@ -72,6 +72,8 @@ pub struct NodeStats {
     pub dropped_events: u64,
     /// Packets on shared ports whose SSRC nobody expects.
     pub unknown_ssrc: u64,
+    /// Connections to shared ports that ended before they were any stream's.
+    pub unbound_closed: u64,
     /// Turns of the worker loops, and how many of them found something to do.
     pub turns: u64,
 }

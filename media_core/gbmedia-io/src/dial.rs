@@ -33,8 +33,15 @@ pub fn reserve(local: SocketAddr) -> Result<Socket> {
 
 /// A listening socket. A few connections may wait: the newest one wins anyway.
 pub fn listen(local: SocketAddr) -> Result<Socket> {
+    listen_for_many(local, 8)
+}
+
+/// A listening socket before which `backlog` connections may wait.
+pub fn listen_for_many(local: SocketAddr, backlog: i32) -> Result<Socket> {
     let socket = reserve(local)?;
-    socket.listen(8).map_err(|error| bind_error(local, error))?;
+    socket
+        .listen(backlog)
+        .map_err(|error| bind_error(local, error))?;
     Ok(socket)
 }
 

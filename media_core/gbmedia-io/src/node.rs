@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, sync_channel, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -14,7 +14,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::context::Shared;
 use crate::counters::{NodeStats, ReceiverStats};
 use crate::error::{Error, Result};
-use crate::event::{Event, EventQueue};
+use crate::event::Event;
 use crate::relay::RelayStats;
 use crate::sender::SenderStats;
 use crate::settings::{NodeSettings, ReceiverSettings, RelaySettings, SenderSettings};
@@ -63,13 +63,7 @@ impl Node {
         if settings.workers == 0 || settings.workers > 256 {
             return Err(Error::Invalid("workers must be 1 to 256".into()));
         }
-        let shared = Arc::new(Shared {
-            events: EventQueue::new(settings.event_queue)?,
-            settings,
-            unknown_ssrc: AtomicU64::new(0),
-            turns: AtomicU64::new(0),
-            numbers: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared::new(settings)?);
         let mut workers = Vec::new();
         let mut threads = Vec::new();
         for index in 0..shared.settings.workers {
@@ -234,6 +228,7 @@ impl Node {
             workers: self.workers.len(),
             dropped_events: self.shared.events.dropped(),
             unknown_ssrc: self.shared.unknown_ssrc.load(Ordering::Relaxed),
+            unbound_closed: self.shared.unbound_closed.load(Ordering::Relaxed),
             turns: self.shared.turns.load(Ordering::Relaxed),
             ..NodeStats::default()
         };

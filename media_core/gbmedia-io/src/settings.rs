@@ -71,7 +71,7 @@ pub struct ReceiverSettings {
     pub port: u16,
     pub transport: Transport,
     pub ssrc: Option<u32>,
-    /// Many streams on one UDP port, told apart by SSRC.
+    /// Many streams on one UDP port, or on one listening TCP port, told apart by SSRC.
     pub single_port: bool,
     /// Take packets from this host only.
     pub source: Option<IpAddr>,

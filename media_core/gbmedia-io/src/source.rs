@@ -55,6 +55,12 @@ impl SourceGuard {
         self.ssrc.expected()
     }
 
+    /// May a connection that brings this SSRC take the place of the one in use?
+    pub fn takes(&self, ssrc: u32) -> bool {
+        self.ssrc.expected() == Some(ssrc)
+            || self.ssrc.current().is_none_or(|current| current == ssrc)
+    }
+
     pub fn source(&self) -> Option<SocketAddr> {
         self.source.source()
     }
@@ -119,6 +125,16 @@ mod tests {
             guard.judge(100, camera, 0),
             Verdict::AcceptNew { matched: true }
         );
+    }
+
+    #[test]
+    fn another_connection_must_bring_the_ssrc_in_use_or_the_agreed_one() {
+        let mut guard = SourceGuard::new(Some(100), None, PortUse::Shared);
+        assert!(guard.takes(7), "nothing is in use yet");
+        guard.judge(100, address("192.0.2.1:5000"), 0);
+        assert!(guard.takes(100) && !guard.takes(7));
+        guard.expect(Some(7));
+        assert!(guard.takes(7));
     }
 
     #[test]

@@ -15,11 +15,13 @@ use crate::event::EventKind;
 use crate::media::Media;
 use crate::packet::{classify, Kind, Packet};
 use crate::relay::{Relay, RelayStats, Step};
+use crate::routes::SharedId;
 use crate::settings::{ReceiverSettings, RelaySettings, Transport};
 use crate::source::{SourceGuard, Verdict};
 use crate::sys::{kernel_drops, Message, BATCH};
 use crate::tcp_in::{Change, TcpIn};
 use crate::udp;
+use crate::unbound::Unbound;
 use crate::viewer::ViewerSettings;
 
 /// Batches of one socket per turn, so that one stream cannot starve the others.
@@ -31,9 +33,7 @@ pub enum Ingress {
         rtcp: Socket,
     },
     /// One of many on a port that the worker owns.
-    Shared {
-        port: u16,
-    },
+    Shared,
     Tcp(Box<TcpIn>),
 }
 
@@ -51,6 +51,8 @@ pub struct Stream {
     pub id: u32,
     pub name: Arc<str>,
     settings: ReceiverSettings,
+    /// The port of single-port mode.
+    pub shared: Option<SharedId>,
     pub ingress: Ingress,
     guard: SourceGuard,
     pub media: Media,
@@ -64,13 +66,17 @@ impl Stream {
     pub fn open(
         id: u32,
         settings: ReceiverSettings,
-        shared: Option<u16>,
+        shared: Option<SharedId>,
         cx: &Context,
         now: u64,
     ) -> Result<Self> {
         let local = SocketAddr::new(settings.host, settings.port);
         let ingress = match (settings.transport, shared) {
-            (_, Some(port)) => Ingress::Shared { port },
+            (Transport::Udp, Some(_)) => Ingress::Shared,
+            (_, Some(SharedId { port, .. })) => {
+                let local = SocketAddr::new(settings.host, port);
+                Ingress::Tcp(Box::new(TcpIn::behind(local)))
+            }
             (Transport::Udp, None) => {
                 let (rtp, rtcp) = udp::open_pair(settings.host, settings.port)?;
                 cx.watch_reading(&rtp, Token::Rtp(id))?;
@@ -85,16 +91,14 @@ impl Stream {
                 cx.watch_reading(door, Token::Door(id))?;
             }
         }
-        let port_use = match ingress {
-            Ingress::Shared { .. } => PortUse::Shared,
-            _ => PortUse::Dedicated,
-        };
+        let port_use = shared.map_or(PortUse::Dedicated, |_| PortUse::Shared);
         Ok(Self {
             id,
             name: settings.stream.as_str().into(),
             guard: SourceGuard::new(settings.ssrc, settings.source, port_use),
             media: Media::new(id, &settings, cx.settings()),
             settings,
+            shared,
             ingress,
             relays: Vec::new(),
             counters: ReceiverCounters::default(),
@@ -108,7 +112,7 @@ impl Stream {
     pub fn port(&self) -> u16 {
         match &self.ingress {
             Ingress::Udp { rtp, .. } => udp::local_address(rtp).map_or(0, |local| local.port()),
-            Ingress::Shared { port } => *port,
+            Ingress::Shared => self.shared.map_or(0, |shared| shared.port),
             Ingress::Tcp(tcp) => tcp.port(),
         }
     }
@@ -327,6 +331,39 @@ impl Stream {
         buffers.ends.clear();
         let change = tcp.read(&mut buffers.scratch, &mut buffers.framed, &mut buffers.ends);
         self.counters.reads = tcp.reads;
+        self.deliver_framed(peer, buffers, cx, now);
+        self.apply(change, cx, now);
+    }
+
+    /// A connection to the shared port, whose first packet says that it is ours. False: refused.
+    pub fn take_over(
+        &mut self,
+        arrived: Unbound,
+        buffers: &mut Buffers,
+        cx: &Context,
+        now: u64,
+    ) -> bool {
+        let Ingress::Tcp(tcp) = &mut self.ingress else {
+            return false;
+        };
+        buffers.framed.clear();
+        buffers.ends.clear();
+        let peer = arrived.connection.peer;
+        let connection = arrived.open(&mut buffers.framed, &mut buffers.ends);
+        let change = tcp.take_over(connection, self.guard.host());
+        let taken = matches!(change, Change::Connected(_));
+        self.apply(change, cx, now);
+        if taken {
+            self.deliver_framed(peer, buffers, cx, now);
+        }
+        taken
+    }
+
+    /// Whole packets of our connection, from `buffers.framed`.
+    fn deliver_framed(&mut self, peer: SocketAddr, buffers: &mut Buffers, cx: &Context, now: u64) {
+        let Ingress::Tcp(tcp) = &mut self.ingress else {
+            return;
+        };
         while let Some(quirk) = tcp.take_quirk() {
             self.media.note_quirk(quirk);
         }
@@ -343,7 +380,6 @@ impl Stream {
             offset = end;
         }
         self.deliver(&mut buffers.framed, &buffers.packets, cx, now);
-        self.apply(change, cx, now);
     }
 
     /// Give packets to the demuxer and then to the relays, which overwrite their headers.
@@ -527,6 +563,11 @@ impl Stream {
     /// Viewers get what is queued as far as their sockets take it.
     pub fn close(&mut self, cx: &Context, now: u64) {
         self.media.close_viewers(&self.name, cx, now);
+    }
+
+    /// Shared port: may a connection that brings this SSRC take the place of ours?
+    pub fn takes(&self, ssrc: u32) -> bool {
+        self.guard.takes(ssrc)
     }
 
     /// The host that a shared port may adopt a foreign SSRC from.

@@ -16,15 +16,28 @@ use crate::udp;
 pub const READ_BYTES: usize = 128 << 10;
 const READS_PER_TURN: usize = 4;
 
-struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
-    framer: Framer,
+pub struct Connection {
+    pub stream: TcpStream,
+    pub peer: SocketAddr,
+    pub framer: Framer,
+}
+
+impl Connection {
+    pub fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            peer: stream.peer_addr()?,
+            stream,
+            framer: Framer::new(),
+        })
+    }
 }
 
 enum Door {
     /// Passive: the listener stays open for the whole session; the newest connection wins.
     Listening(Socket),
+    /// Passive on a shared port: whoever listens there brings the connections.
+    Elsewhere,
     /// Active, before the answer is known: the offered port is held.
     Held(Option<Socket>),
     Dialing(Dialer),
@@ -61,6 +74,11 @@ impl TcpIn {
         Ok(Self::new(local, Door::Listening(socket)))
     }
 
+    /// Behind a shared port: see [`TcpIn::take_over`].
+    pub fn behind(local: SocketAddr) -> Self {
+        Self::new(local, Door::Elsewhere)
+    }
+
     pub fn active(local: SocketAddr) -> Result<Self> {
         let socket = dial::reserve(local)?;
         let local = udp::local_address(&socket)?;
@@ -89,7 +107,7 @@ impl TcpIn {
         match &self.door {
             Door::Listening(socket) => Some(socket.as_fd()),
             Door::Dialing(dialer) => dialer.descriptor(),
-            Door::Held(_) | Door::Shut => None,
+            Door::Elsewhere | Door::Held(_) | Door::Shut => None,
         }
     }
 
@@ -101,7 +119,9 @@ impl TcpIn {
     /// Active only: go to the address of the answer, from the port that was offered.
     pub fn connect(&mut self, remote: SocketAddr, now: u64) -> Result<Change> {
         let held = match &mut self.door {
-            Door::Listening(_) => return Err(Error::Invalid("the receiver is passive".into())),
+            Door::Listening(_) | Door::Elsewhere => {
+                return Err(Error::Invalid("the receiver is passive".into()))
+            }
             Door::Held(held) => held.take(),
             Door::Dialing(_) | Door::Shut => None,
         };
@@ -122,7 +142,7 @@ impl TcpIn {
                 let progress = dialer.ready(now);
                 self.progress(progress)
             }
-            Door::Held(_) | Door::Shut => Change::Nothing,
+            Door::Elsewhere | Door::Held(_) | Door::Shut => Change::Nothing,
         }
     }
 
@@ -152,23 +172,24 @@ impl TcpIn {
     }
 
     fn adopt(&mut self, stream: TcpStream, host: Option<IpAddr>) -> Change {
-        let Ok(peer) = stream.peer_addr() else {
-            return Change::Nothing;
-        };
+        match Connection::new(stream) {
+            Ok(connection) => self.take_over(connection, host),
+            // The caller has gone already.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Change::Nothing,
+            Err(error) => Change::ConnectFailed(error.to_string()),
+        }
+    }
+
+    /// The newest connection wins. `host`: only this one may.
+    pub fn take_over(&mut self, connection: Connection, host: Option<IpAddr>) -> Change {
+        let peer = connection.peer;
         if host.is_some_and(|host| host != peer.ip()) {
             return Change::Refused(peer);
         }
-        if let Err(error) = stream.set_nonblocking(true) {
-            return Change::ConnectFailed(error.to_string());
-        }
         // Room for a key frame that comes while the worker is busy; the kernel may grant less.
-        let _ = socket2::SockRef::from(&stream).set_recv_buffer_size(1 << 20);
+        let _ = socket2::SockRef::from(&connection.stream).set_recv_buffer_size(1 << 20);
         self.accepted += 1;
-        self.connection = Some(Connection {
-            stream,
-            peer,
-            framer: Framer::new(),
-        });
+        self.connection = Some(connection);
         Change::Connected(peer)
     }
 

@@ -2,7 +2,7 @@
 //! on the way of a packet; the control side sends closures, which run between two turns.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::Arc;
 
 use nix::poll::{ppoll, PollFd, PollFlags};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 use nix::sys::time::{TimeSpec, TimeValLike};
 
@@ -20,10 +20,12 @@ use crate::context::{Context, Shared, Token};
 use crate::counters::NodeStats;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
+use crate::routes::SharedId;
 use crate::senders::Senders;
 use crate::settings::{ReceiverSettings, RelaySettings, Transport};
+use crate::shared_door::SharedDoor;
 use crate::shared_port::SharedPort;
-use crate::stream::{Ingress, Stream};
+use crate::stream::Stream;
 use crate::viewer::ViewerSettings;
 
 /// Microseconds between two looks at timers: overdue packets, reports, retries, silence.
@@ -40,6 +42,7 @@ pub struct Worker {
     pub streams: HashMap<u32, Stream>,
     names: HashMap<Arc<str>, u32>,
     ports: HashMap<u32, SharedPort>,
+    doors: HashMap<u32, SharedDoor>,
     pub senders: Senders,
     buffers: Buffers,
     next_id: u32,
@@ -53,8 +56,7 @@ impl Worker {
         wake: Arc<EventFd>,
         commands: Receiver<Command>,
     ) -> Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let cx = Context { shared, epoll };
+        let cx = Context::new(shared)?;
         cx.watch_reading(wake.as_fd(), Token::Wake)?;
         Ok(Self {
             cx,
@@ -63,6 +65,7 @@ impl Worker {
             streams: HashMap::new(),
             names: HashMap::new(),
             ports: HashMap::new(),
+            doors: HashMap::new(),
             senders: Senders::default(),
             buffers: Buffers::default(),
             next_id: 1,
@@ -152,6 +155,7 @@ impl Worker {
         let Self {
             streams,
             ports,
+            doors,
             buffers,
             cx,
             senders,
@@ -177,6 +181,16 @@ impl Worker {
             Token::SharedRtcp(id) => {
                 if let Some(port) = ports.get_mut(&id) {
                     port.read_rtcp(streams, buffers, now);
+                }
+            }
+            Token::SharedDoor(id) => {
+                if let Some(door) = doors.get_mut(&id) {
+                    door.accept(cx, now);
+                }
+            }
+            Token::Unbound(id, number) => {
+                if let Some(door) = doors.get_mut(&id) {
+                    door.read(number, streams, buffers, cx, now);
                 }
             }
             Token::Sender(id) => senders.ready(id, readable, cx, now),
@@ -217,12 +231,13 @@ impl Worker {
                 }
                 continue;
             };
-            let Ingress::Shared { port } = stream.ingress else {
-                continue;
-            };
-            if let Some(port) = self.ports.values().find(|shared| shared.port == port) {
+            let port = stream.shared.and_then(|shared| self.ports.get(&shared.id));
+            if let Some(port) = port {
                 port.send_report(&report, to);
             }
+        }
+        for door in self.doors.values_mut() {
+            door.tick(&self.cx, now);
         }
         for id in broken {
             self.abandon(id, now);
@@ -247,13 +262,11 @@ impl Worker {
         let now = now_micros();
         let shared = match (settings.single_port, settings.transport) {
             (false, _) => None,
-            (true, Transport::Udp) => {
-                let ssrc = settings.ssrc.ok_or_else(|| {
-                    Error::Invalid("single-port mode needs the expected SSRC".into())
-                })?;
-                Some(self.join_shared_port(settings.host, settings.port, ssrc, id)?)
+            (true, Transport::TcpActive) => {
+                let why = "single-port mode is for udp and tcp-passive";
+                return Err(Error::Invalid(why.into()));
             }
-            (true, _) => return Err(Error::Invalid("single-port mode is UDP only".into())),
+            (true, _) => Some(self.join(&settings, id)?),
         };
         match Stream::open(id, settings, shared, &self.cx, now) {
             Ok(stream) => {
@@ -261,6 +274,7 @@ impl Worker {
                 self.names.insert(Arc::clone(&stream.name), id);
                 self.streams.insert(id, stream);
                 self.next_tick = self.next_tick.min(now + TICK);
+                self.claim(id, now);
                 Ok(port)
             }
             Err(error) => {
@@ -270,45 +284,80 @@ impl Worker {
         }
     }
 
-    fn join_shared_port(&mut self, host: IpAddr, port: u16, ssrc: u32, stream: u32) -> Result<u16> {
-        let open = self
-            .ports
-            .values_mut()
-            .find(|shared| shared.host == host && port != 0 && shared.port == port);
-        if let Some(shared) = open {
-            shared.add(ssrc, stream)?;
-            return Ok(shared.port);
+    /// Find or open the shared port, and put the stream into its table.
+    fn join(&mut self, settings: &ReceiverSettings, stream: u32) -> Result<SharedId> {
+        let ssrc = settings
+            .ssrc
+            .ok_or_else(|| Error::Invalid("single-port mode needs the expected SSRC".into()))?;
+        let (host, port) = (settings.host, settings.port);
+        let over_udp = settings.transport == Transport::Udp;
+        let mut ports = self.ports.values_mut().map(|port| &mut port.routes);
+        let mut doors = self.doors.values_mut().map(|door| &mut door.routes);
+        let open = match over_udp {
+            true => ports.find(|routes| routes.is_at(host, port)),
+            false => doors.find(|routes| routes.is_at(host, port)),
+        };
+        if let Some(routes) = open {
+            routes.add(ssrc, stream)?;
+            return Ok(routes.shared);
         }
-        let mut shared = SharedPort::open(stream, host, port, &self.cx)?;
-        shared.add(ssrc, stream)?;
-        let port = shared.port;
-        self.ports.insert(shared.id, shared);
-        Ok(port)
+        let routes = if over_udp {
+            let opened = SharedPort::open(stream, host, port, &self.cx)?;
+            &mut self.ports.entry(stream).or_insert(opened).routes
+        } else {
+            let opened = SharedDoor::open(stream, host, port, &self.cx)?;
+            &mut self.doors.entry(stream).or_insert(opened).routes
+        };
+        routes.add(ssrc, stream)?;
+        Ok(routes.shared)
     }
 
     fn leave_shared_port(&mut self, stream: u32) {
-        for shared in self.ports.values_mut() {
-            shared.remove(stream);
-        }
-        self.ports.retain(|_, shared| !shared.is_empty());
+        let Self {
+            ports, doors, cx, ..
+        } = self;
+        ports.retain(|_, port| {
+            port.routes.remove(stream);
+            !port.routes.is_empty()
+        });
+        doors.retain(|_, door| {
+            door.routes.remove(stream);
+            if door.routes.is_empty() {
+                door.close(cx);
+            }
+            !door.routes.is_empty()
+        });
     }
 
     pub fn expect(&mut self, name: &str, ssrc: Option<u32>) -> Result<()> {
         let now = now_micros();
-        let id = self.stream(name)?.id;
-        let Self {
-            streams, ports, cx, ..
-        } = self;
-        let Some(stream) = streams.get_mut(&id) else {
-            return Ok(());
-        };
-        if let (Ingress::Shared { port }, Some(ssrc)) = (&stream.ingress, ssrc) {
-            if let Some(shared) = ports.values_mut().find(|shared| shared.port == *port) {
-                shared.add(ssrc, id)?;
+        let stream = self.stream(name)?;
+        let (id, shared) = (stream.id, stream.shared);
+        if let (Some(shared), Some(ssrc)) = (shared, ssrc) {
+            if let Some(port) = self.ports.get_mut(&shared.id) {
+                port.routes.add(ssrc, id)?;
+            } else if let Some(door) = self.doors.get_mut(&shared.id) {
+                door.routes.add(ssrc, id)?;
             }
         }
-        stream.expect(ssrc, cx, now);
+        if let Some(stream) = self.streams.get_mut(&id) {
+            stream.expect(ssrc, &self.cx, now);
+        }
+        self.claim(id, now);
         Ok(())
+    }
+
+    /// A device may have connected to the shared port before its SSRC was expected.
+    fn claim(&mut self, id: u32, now: u64) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let door = stream
+            .shared
+            .and_then(|shared| self.doors.get_mut(&shared.id));
+        if let Some(door) = door {
+            door.claim(stream, &mut self.buffers, &self.cx, now);
+        }
     }
 
     pub fn connect(&mut self, name: &str, remote: SocketAddr) -> Result<()> {

@@ -142,6 +142,7 @@ pub struct NodeStats {
     senders: usize,
     dropped_events: u64,
     unknown_ssrc: u64,
+    unbound_closed: u64,
     turns: u64,
 }
 
@@ -155,6 +156,7 @@ impl From<counters::NodeStats> for NodeStats {
             senders: stats.senders,
             dropped_events: stats.dropped_events,
             unknown_ssrc: stats.unknown_ssrc,
+            unbound_closed: stats.unbound_closed,
             turns: stats.turns,
         }
     }

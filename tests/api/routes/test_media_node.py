@@ -111,9 +111,13 @@ async def test_tcp_active_connects_where_it_is_told(client: Client) -> None:
 
 
 async def test_many_streams_on_one_port(client: Client) -> None:
-    first = await open_receiver(client, single_port=True)
-    second = await open_receiver(client, stream="t", ssrc=2, single_port=True, port=first["port"])
-    assert first["port"] == second["port"]
+    shared = {"single_port": True, "port": (await open_receiver(client, single_port=True))["port"]}
+    others = [
+        await open_receiver(client, stream="t", ssrc=2, **shared),
+        await open_receiver(client, stream="u", transport="tcp-passive", **shared),
+        await open_receiver(client, stream="v", ssrc=2, transport="tcp-passive", **shared),
+    ]
+    assert {other["port"] for other in others} == {shared["port"]}
 
 
 @pytest.mark.parametrize(
@@ -128,6 +132,7 @@ async def test_many_streams_on_one_port(client: Client) -> None:
         ({"stream": "a/b"}, 400, "invalid_request"),
         ({"stream": "t", "colour": "red"}, 400, "invalid_request"),
         ({"stream": "t", "single_port": True, "transport": "tcp-passive"}, 400, "invalid_request"),
+        ({"stream": "t", "single_port": True, "transport": "tcp-active"}, 400, "invalid_request"),
     ],
 )
 async def test_what_cannot_be_opened(
