@@ -61,16 +61,22 @@ class FakeSession:
     stream_name: str = "stream"
     never: bool = False
     waiting: int = 0
+    counts: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    """How many wait, after each change."""
 
     async def ready(self) -> None:
         if self.never:
-            self.waiting += 1
+            self._wait(+1)
             try:
                 await asyncio.get_running_loop().create_future()
             finally:
-                self.waiting -= 1
+                self._wait(-1)
         if self.error is not None:
             raise self.error
+
+    def _wait(self, change: int) -> None:
+        self.waiting += change
+        self.counts.put_nowait(self.waiting)
 
     def view(self) -> SessionView:
         return self.shown
@@ -190,19 +196,14 @@ async def test_a_client_that_goes_away_waits_no_longer(
     monkeypatch.setattr("api.routes.sessions.LOOK_INTERVAL", 0.01)
     live.session.never = True
     asking = [asyncio.create_task(client.post(PLAY, json={})) for _ in range(2)]
+    counts = live.session.counts
     async with asyncio.timeout(5):
-        while live.session.waiting < 2:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
-        assert live.session.waiting == 2  # who stays is not sent away
+        assert [await counts.get(), await counts.get()] == [1, 2]
         asking[0].cancel()
-        while live.session.waiting > 1:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
-        assert live.session.waiting == 1
+        assert await counts.get() == 1
+        assert not asking[1].done()  # who stays is not sent away
         asking[1].cancel()
-        while live.session.waiting:
-            await asyncio.sleep(0.01)
+        assert await counts.get() == 0
     await asyncio.gather(*asking, return_exceptions=True)
 
 
