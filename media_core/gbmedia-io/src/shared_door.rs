@@ -49,8 +49,15 @@ impl SharedDoor {
     /// Somebody knocks.
     pub fn accept(&mut self, cx: &Context, now: u64) {
         for _ in 0..ACCEPTS_PER_TURN {
-            let Ok((socket, _)) = self.listener.accept() else {
-                return;
+            let socket = match self.listener.accept() {
+                Ok((socket, _)) => socket,
+                Err(error) => {
+                    // Without a free descriptor the listener would stay ready, turn after turn.
+                    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+                        self.drop_oldest(cx);
+                    }
+                    return;
+                }
             };
             let Ok(unbound) = Unbound::new(socket.into(), now) else {
                 count_closed(cx, 1);
