@@ -226,8 +226,9 @@ def _sources(services: Services, hub: EventHub) -> Sequence[Source]:
 
     def media_node() -> dict[str, int]:
         stats = media.node.stats()
-        names = ("streams", "viewers", "relays", "senders", "dropped_events", "unknown_ssrc")
-        return {name: getattr(stats, name) for name in names}
+        now = ("streams", "viewers", "relays", "senders")
+        counted = ("dropped_events", "unknown_ssrc", "unbound_closed")
+        return {name: getattr(stats, name) for name in (*now, *counted)}
 
     def devices() -> dict[str, int]:
         return {
