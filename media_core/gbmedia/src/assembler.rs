@@ -525,6 +525,9 @@ impl Assembler {
 
 impl NalSink for Assembler {
     fn nal_begin(&mut self) {
+        if let Nal::Slice { length_at } = self.nal {
+            self.close_slice(length_at); // its end was lost
+        }
         self.nal = Nal::Head {
             bytes: [0; HEAD],
             size: 0,
